@@ -140,14 +140,14 @@ export interface GroupSink {
   close(): Promise<void>;
 }
 
+/** Identifies the destination, and creates what is missing. `before` is its previous identity. */
+export type Identify = (before: string | undefined, signal: AbortSignal) => Promise<Identified>;
+
 /**
- * Identifies the destination, and creates what is missing. `before` is its previous identity; `lost`, a sentence, is set
- * if what was delivered then is gone; `moved` if that is because the options name another one.
+ * `lost`, a sentence, is set if what was delivered then is gone; `moved` if that is because the options name another
+ * one; `unasked`, a sentence, if a part could not be asked: nothing then counts as verified.
  */
-export type Identify = (
-  before: string | undefined,
-  signal: AbortSignal,
-) => Promise<{ readonly identity: string; readonly lost?: string; readonly moved?: boolean }>;
+type Identified = Readonly<{ identity: string; lost?: string; moved?: boolean; unasked?: string }>;
 
 /**
  * join: the later version of each field wins; a sink may undo foreign changes. repair: where versions are equal and

@@ -46,6 +46,7 @@ const identified = z.object({
   identity: z.string(),
   lost: z.string().exactOptional(),
   moved: z.boolean().exactOptional(),
+  unasked: z.string().exactOptional(),
 });
 const finding = z.object({
   step: z.string(),

@@ -107,7 +107,7 @@ export const FAULT_GUIDE: readonly Chapter[] = [
       ],
       'event-conflict': ['others kept writing the same document', 'none: it is retried'],
       'event-unsettled': [
-        'it waits for an earlier event of its group, or the destination returned no outcome for it',
+        'it is to be delivered again, waits for an earlier event of its group or a leader of its Kafka partition, or the destination returned no outcome for it',
         'none: it is retried',
       ],
       'copy-unknown': ['the copy cannot be compared now', 'check why its connector waits, then try again'],

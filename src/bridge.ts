@@ -1,10 +1,10 @@
 import { createAdminRoom } from './admin/room.ts';
 import { ADMIN_SERVER } from './admin/server.ts';
-import { type Change, enabledOf } from './config/diff.ts';
+import { enabledOf } from './config/diff.ts';
 import { opennessOf } from './config/listeners.ts';
 import { type ConfigSource, createReload } from './config/reload.ts';
 import type { Config } from './config/schema.ts';
-import { type DeliveryRoom, startDeliveryRoom } from './delivery/room.ts';
+import { startDeliveryRoom } from './delivery/room.ts';
 import { keepCertificate, readCertificate } from './http/certificate.ts';
 import { shareDescriptors } from './http/descriptors.ts';
 import { closeServer, listen } from './http/server.ts';
@@ -29,23 +29,22 @@ import { flushTraces, traceCallback } from './telemetry/trace.ts';
 export type Bridge = Awaited<ReturnType<typeof startBridge>>;
 
 export interface StartOptions {
-  /** Without it no callbacks are received: reconcile by itself. */
+  /** False if no callbacks are to be received, for a `reconcile` without a running bridge; true by default. */
   readonly receive?: boolean;
-  /** Where the configuration was read from; without it there is nothing to reload. */
+  /** The file to reload; without it a reload is refused. */
   readonly source?: ConfigSource;
-  /** Of the bridge, for `bridge_info`. */
   readonly version?: string;
-  /** For whom the log is: programs, unless it is for people on a terminal. */
+  /** `json` by default. */
   readonly log?: LogFormat;
 }
 
-/** So many of the latest events say, after a start, how far the service's clock usually is from this machine's. */
+/** How many of the latest events tell, at the start, how far the service's clock usually is from this machine's. */
 const LATELY = 32;
 
-/** How long requests in flight may take once the bridge is told to stop; the service gives up after 2 s. */
+/** How long requests in flight may take when the bridge stops; the service gives up after 2 s. */
 const IN_FLIGHT_MS = 2_500;
 
-/** Builds the rooms in the order of an event's way, and stops them in reverse, so that nothing recorded is left behind. */
+/** Builds the rooms in the order that events take through them, and stops them in reverse, so that nothing is left behind. */
 export async function startBridge(initial: Config, logLevel: LogLevel = 'info', options: StartOptions = {}) {
   const base = createBase(initial, logLevel, options.log);
   try {
@@ -67,7 +66,16 @@ export async function startBridge(initial: Config, logLevel: LogLevel = 'info', 
     const reload = createReload({
       source: options.source,
       current: () => base.config,
-      prepare: (change) => prepareChange(base, { receiver, delivery, reconcile }, change),
+      prepare({ config, added, changed, removed, applied }) {
+        const exchangeReceiver = receiver.prepare(config);
+        return async () => {
+          // From here on retention keeps what added connectors need, and the metrics omit removed ones.
+          base.config = config;
+          exchangeReceiver();
+          await delivery.exchange(enabledOf(config.connectors), [...removed, ...changed], [...added, ...changed]);
+          if (applied.includes('reconcile')) await reconcile.exchange(config);
+        };
+      },
       signals: base.signals,
       stopping: () => base.stopping.signal.aborted,
     });
@@ -85,19 +93,18 @@ export async function startBridge(initial: Config, logLevel: LogLevel = 'info', 
       connectors: base.connectors(),
       journal: base.config.journal.file,
     });
-    // After an upgrade the bridge may know what it did not know before. Failing that, it is tried again at the next start.
+    // A newer version may map what an older one could not; if this fails, the next start tries again.
     receiver.quarantine.remap().catch(() => {});
     return {
-      /** Where callbacks are received, with the real port: `http://0.0.0.0:8080/callback`. */
+      /** The URL for callbacks, with the actual port: `http://0.0.0.0:8080/callback`. */
       get receiverUrl() {
         return receiver.url();
       },
       adminUrl,
-      /** Names of the enabled connectors, now. */
       get connectors() {
         return base.connectors();
       },
-      /** Takes over what changed in the file; throws ConfigRefused, and then nothing changed. Both are said by a signal, too. */
+      /** Applies what changed in the file. Throws ConfigRefused if it cannot: then nothing changed. Both emit a signal, too. */
       reload,
       stop: base.stop,
     };
@@ -122,21 +129,20 @@ function createBase(config: Config, logLevel: LogLevel, format: LogFormat = 'jso
     for (const stop of stops.splice(0).reverse()) await stop(ms);
   };
   const base = {
-    /** The configuration in effect: another after each reload. */
+    /** The configuration in effect; a reload replaces it. */
     config,
-    /** Has each callback logged where the log is for people. */
+    /** Logs each callback if the log is for people. */
     logCallbacks: (find: FindEvent) => void (format === 'text' && logCallbacks(signals, log, find, stopping.signal)),
     clock: systemClock,
     service: createServiceClock(systemClock, (skewMs) => signals.emit('clock.disagreement', { skewMs })),
     signals,
     stopping,
-    /** What each server may have of the open files. */
+    /** How many of the open files each server may use. */
     share: shareDescriptors(config.receiver.maxConnections),
-    /** Names of the enabled connectors, now. */
     connectors: (): readonly string[] => Object.keys(enabledOf(base.config.connectors)),
-    /** Stops a room, before those that were built earlier. What it delivers still may take `ms`. */
+    /** Registers what stops a room, before those built earlier. Deliveries under way may take another `ms`. */
     onStop: (stop: (ms: number) => void | Promise<void>) => void stops.push(stop),
-    /** Answers what is in flight, drains what it can within `shutdownMs`, closes. Safe to call twice. */
+    /** Answers requests in flight, delivers what it can within `shutdownMs`, closes. Safe to call twice. */
     stop(reason: string): Promise<void> {
       const end = async (): Promise<void> => {
         signals.emit('bridge.stopping', { reason });
@@ -147,28 +153,21 @@ function createBase(config: Config, logLevel: LogLevel, format: LogFormat = 'jso
       stopped ??= end();
       return stopped;
     },
-    /** Stops what was built, after a start that failed. */
     abandon: () => stopAll(0),
   };
   return base;
 }
 
-function startReconcileRoom(base: Base, { file, journal, database, groups }: JournalRoom) {
-  const { clock, service, signals, stopping } = base;
+function startReconcileRoom(base: Base, { file, ...room }: JournalRoom) {
   const schedule = createReconcileSchedule(base.config, {
-    journal,
-    database,
-    groups,
+    ...base,
+    ...room,
     findingsFile: `${file}.dry-run.ndjson`,
-    clock,
-    service,
-    signals,
-    stopping: stopping.signal,
+    stopping: base.stopping.signal,
   });
   base.onStop(schedule.end);
   return schedule;
 }
-type ReconcileRoom = ReturnType<typeof startReconcileRoom>;
 
 function createReceiverRoom(base: Base, { file, journal, reader }: JournalRoom) {
   const { clock, service, signals, stopping } = base;
@@ -191,11 +190,11 @@ function createReceiverRoom(base: Base, { file, journal, reader }: JournalRoom) 
   let origin = '';
   return {
     prepare: receiver.prepare,
-    quarantine: createQuarantine(receiverSettings(base.config), { journal, reader, signals }),
+    quarantine: createQuarantine(() => receiverSettings(base.config), { journal, reader, signals }),
     url: () => (origin === '' ? '' : origin + base.config.receiver.path),
-    /** What posts a made-up callback, where that is possible from here. */
+    /** Returns what posts a made-up callback; undefined if that is impossible from here. */
     sampler: () => (origin === '' ? undefined : sampleSender(base.config, new URL(origin + base.config.receiver.path))),
-    /** What a person has to see to although callbacks are recorded. */
+    /** What needs a person's attention although callbacks are recorded. */
     warning: () => addresses?.warning(),
     async listen(): Promise<void> {
       addresses = keepServiceAddresses({
@@ -231,28 +230,9 @@ function createReceiverRoom(base: Base, { file, journal, reader }: JournalRoom) 
     },
   };
 }
-type ReceiverRoom = ReturnType<typeof createReceiverRoom>;
-
-/** Makes ready for another configuration; what it returns takes it into effect. Throws where a file it needs is unusable. */
-function prepareChange(
-  base: Base,
-  { receiver, delivery, reconcile }: { receiver: ReceiverRoom; delivery: DeliveryRoom; reconcile: ReconcileRoom },
-  change: Change,
-): () => Promise<void> {
-  const exchangeReceiver = receiver.prepare(change.config);
-  return async () => {
-    // From here on retention keeps what those need that are added, and metrics show no more of those removed.
-    base.config = change.config;
-    exchangeReceiver();
-    const ending = [...change.removed, ...change.changed];
-    await delivery.exchange(enabledOf(change.config.connectors), ending, [...change.added, ...change.changed]);
-    if (change.applied.includes('reconcile')) await reconcile.exchange(change.config);
-  };
-}
 
 type Listen = Parameters<typeof listen>;
 
-/** Listens until the bridge stops. */
 async function serve({ signals, onStop }: Base, fetch: Listen[0], options: Omit<Listen[1], 'signals'>) {
   const listening = await listen(fetch, { ...options, signals });
   onStop(() => closeServer(listening.server, IN_FLIGHT_MS));

@@ -5,9 +5,8 @@ import { programOf } from './cli/program.ts';
 import { write } from './cli/terminal.ts';
 import { BridgeError, describeFault, exitCode, messageOf } from './model/fault.ts';
 
-/** Says why the command failed; returns the exit code. */
 function sayWhy(thrown: unknown): number {
-  // commander has said it already; its own code for --help and --version is 0.
+  // commander has already printed its errors; its code for --help and --version is 0.
   if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
   write(process.stderr, `${reasonOf(thrown)}\n`);
   return thrown instanceof BridgeError ? exitCode(thrown.fault.code) : 1;
@@ -19,17 +18,16 @@ function reasonOf(thrown: unknown): string {
   return 'unexpected answer from the bridge: check that it is of the same version as this command';
 }
 
-// The bridge's files hold what people wrote, and belong to their owner alone.
+// The bridge's files hold what people wrote: only their owner may read them.
 process.umask(0o077);
-// A kafkajs that a user's connector loads sets timers in the past, of which Node 24 warns each time; Node 22 calls its
-// SQLite experimental.
+// Node 24 warns of each negative time-out in a kafkajs that a user's connector loads, Node 22 of its own SQLite.
 process.removeAllListeners('warning');
 process.on('warning', (warning) => {
   if (!['TimeoutNegativeWarning', 'ExperimentalWarning'].includes(warning.name))
     write(process.stderr, `${warning.name}: ${warning.message}\n`);
 });
 
-// `… | head` closes the pipe: nobody reads on, and that is no failure.
+// `… | head` closes the pipe early, which is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);
   write(process.stderr, `the answer cannot be written: ${messageOf(error)}\n`);

@@ -126,6 +126,7 @@ function createTopicView() {
     },
     partitions: () => seen.length,
     leaders: () => leaders,
+    isLed: () => seen.some(({ leader }) => leader >= 0),
     partitionFor: (key: string) => (seen.length === 0 ? undefined : partitionOf(key, seen.length)),
   };
 }
@@ -288,7 +289,7 @@ function createSender(options: ClientOptions, seen: ReturnType<typeof createTopi
         const partition = placed.get(record) ?? -1;
         const offset = next.get(partition);
         // kafkajs silently skips records of a partition without a known leader.
-        if (offset === undefined) return leaderless(options, partition);
+        if (offset === undefined) return leaderless(options, partition, seen.isLed());
         next.set(partition, offset + 1);
         return refusals.get(partition) ?? `${topic}/${partition}@${offset}`;
       });

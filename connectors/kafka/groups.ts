@@ -84,7 +84,10 @@ export async function refuseForeign(options: KafkaOptions, host: Host, signal: A
     const positions = new Map(extents.map(({ partition, high }) => [partition, high - SAMPLE]));
     await followGroups(options, host, positions)(() => {}, signal);
   } catch (thrown) {
-    if (!(thrown instanceof Unreachable) || thrown.fault.code !== 'destination-credentials') throw thrown;
+    if (!(thrown instanceof Unreachable)) throw thrown;
+    // A partition without a leader must not hold up the others.
+    if (thrown.fault.code === 'destination-overloaded') return;
+    if (thrown.fault.code !== 'destination-credentials') throw thrown;
     // Deliveries need no right to read.
     host.note(`cannot check whether ${options.topic} holds groups of another app: ${thrown.fault.message}`);
   }

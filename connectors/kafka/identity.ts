@@ -9,14 +9,21 @@ import type { Extent } from './reader.ts';
 const LOOKS = 3;
 const LOOK_AGAIN_MS = 1_000;
 
+type Look = (away: Set<number>) => Promise<readonly Extent[]>;
+
 /** Remembers how far each partition was written. */
 export function watchEnds(topic: string) {
   const ends = new Map<number, bigint>();
   const reach = (partition: number, end: bigint): void => {
     if (end > (ends.get(partition) ?? 0n)) ends.set(partition, end);
   };
+  /** Partitions that had no leader at the last look. */
+  const away = new Set<number>();
   const isShorter = (extents: readonly Extent[]): boolean =>
-    [...ends].some(([partition, end]) => (extents.find((one) => one.partition === partition)?.high ?? 0n) < end);
+    [...ends].some(
+      ([partition, end]) =>
+        !away.has(partition) && (extents.find((one) => one.partition === partition)?.high ?? 0n) < end,
+    );
 
   return {
     /** Whether anything was written to it. */
@@ -27,18 +34,22 @@ export function watchEnds(topic: string) {
       if (offset !== undefined) reach(Number(partition), BigInt(offset) + 1n);
     },
     /** Resolves with undefined if there is no such topic. `before` is `topic 0:1042 1:998`. */
-    async compare(before: string | undefined, look: () => Promise<readonly Extent[]>, signal: AbortSignal) {
+    async compare(before: string | undefined, ask: Look, signal: AbortSignal) {
       const [name, ...known] = (before || topic).split(' ');
       for (const one of name === topic ? known : []) {
         const [partition = 0, end = 0] = one.split(':');
         reach(Number(partition), BigInt(end));
       }
+      const look = () => {
+        away.clear();
+        return ask(away);
+      };
       let extents = await look();
       for (let looks = 1; looks < LOOKS && extents.length > 0 && isShorter(extents); looks++) {
         await delay(LOOK_AGAIN_MS, undefined, { signal });
         extents = await look();
       }
-      if (extents.length === 0) return undefined;
+      if (extents.length === 0 && away.size === 0) return undefined;
       const moved = name !== topic;
       const lost = moved
         ? `the topic is now ${topic}, before it was ${name}`
@@ -46,7 +57,9 @@ export function watchEnds(topic: string) {
       if (lost) ends.clear();
       for (const { partition, high } of extents) reach(partition, high);
       const identity = [topic, ...[...ends].sort(([a], [b]) => a - b).map(([partition, end]) => `${partition}:${end}`)];
-      return { identity: identity.join(' '), ...(lost && { lost, moved }) };
+      const [first] = away;
+      const unasked = first !== undefined && `partition ${first} of ${topic} has no leader`;
+      return { identity: identity.join(' '), ...(lost && { lost, moved }), ...(unasked && { unasked }) };
     },
   };
 }

@@ -2,13 +2,16 @@
 import { createRequire } from 'node:module';
 import type { Admin } from 'kafkajs';
 import { Unreachable } from '../../src/model/fault.ts';
-import { errorOf, protocolType } from './fault.ts';
+import { protocolType } from './fault.ts';
 import type { ClientOptions } from './options.ts';
 
 interface Metadata {
-  readonly topicMetadata: readonly { readonly partitionMetadata: { leader: number; partitionErrorCode: number }[] }[];
+  readonly topicMetadata: readonly { readonly partitionMetadata: { partitionErrorCode: number }[] }[];
 }
-type Led = Readonly<Record<string, readonly number[]>>;
+interface Cluster {
+  findLeaderForPartitions(...given: unknown[]): Readonly<Record<string, readonly number[]>>;
+  fetchTopicsOffset(topics: readonly { topic: string }[]): Promise<{ topic: string; partitions: readonly unknown[] }[]>;
+}
 
 const VERSIONS = [0, 1, 2, 3, 4, 5, 6];
 const LEADER_NOT_AVAILABLE = 5;
@@ -23,24 +26,28 @@ export function leaveOutLeaderless(): void {
     const { parse } = response;
     response.parse = (answer) => {
       for (const partition of answer.topicMetadata.flatMap((topic) => topic.partitionMetadata)) {
-        if (partition.leader < 0) partition.partitionErrorCode = 0;
+        if (partition.partitionErrorCode === LEADER_NOT_AVAILABLE) partition.partitionErrorCode = 0;
       }
       return parse(answer);
     };
   }
-  const { prototype }: { prototype: { findLeaderForPartitions(...given: unknown[]): Led } } =
-    load('kafkajs/src/cluster');
-  const { findLeaderForPartitions: find } = prototype;
-  prototype.findLeaderForPartitions = function led(...given): Led {
-    const { '-1': without, ...found } = find.apply(this, given);
-    if (without !== undefined && Object.keys(found).length === 0) throw errorOf(LEADER_NOT_AVAILABLE);
+  const { prototype }: { prototype: Cluster } = load('kafkajs/src/cluster');
+  const { findLeaderForPartitions: find, fetchTopicsOffset: fetch } = prototype;
+  prototype.findLeaderForPartitions = function led(...given) {
+    const { '-1': _, ...found } = find.apply(this, given);
     return found;
+  };
+  // By itself it forgets a topic of which no partition is left, which sends a consumer back to its group.
+  prototype.fetchTopicsOffset = async function all(topics) {
+    const found = await fetch.call(this, topics);
+    return topics.map(({ topic }) => found.find((one) => one.topic === topic) ?? { topic, partitions: [] });
   };
 }
 
-export function leaderless({ path, topic }: ClientOptions, partition: number): Unreachable {
+/** `isOne`: others have a leader, so that this is no outage of the topic. */
+export function leaderless({ path, topic }: ClientOptions, partition: number, isOne = false): Unreachable {
   return new Unreachable({
-    code: 'destination-overloaded',
+    code: isOne ? 'event-unsettled' : 'destination-overloaded',
     message: `Kafka: partition ${partition} of ${topic} has no leader`,
     path: `${path}.topic`,
     suggestion: 'bring back the brokers that hold it',
@@ -58,10 +65,14 @@ export async function partitionsOf(admin: Admin, topic: string) {
   }
 }
 
-/** Returns the first and the last offset of each partition. Throws where one has no leader. */
-export async function offsetsOf(admin: Admin, options: ClientOptions) {
+/** Returns the first and the last offset of each partition; adds those without a leader to `away`, or throws if it is not given. */
+export async function offsetsOf(admin: Admin, options: ClientOptions, away?: Set<number>) {
   const partitions = await partitionsOf(admin, options.topic);
-  const without = partitions.find(({ leader }) => leader < 0);
-  if (without !== undefined) throw leaderless(options, without.partitionId);
-  return admin.fetchTopicOffsets(options.topic);
+  const found = await admin.fetchTopicOffsets(options.topic);
+  for (const { partitionId } of partitions) {
+    if (found.some(({ partition }) => partition === partitionId)) continue;
+    if (away === undefined) throw leaderless(options, partitionId);
+    away.add(partitionId);
+  }
+  return found;
 }

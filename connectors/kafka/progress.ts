@@ -19,7 +19,11 @@ export function createProgress(
   /** How many of the topic's records the group had not committed at the last count. */
   let uncommitted: number | undefined;
   let lastCommitted: ReadonlyMap<number, bigint> = new Map();
-  const ask = (client: ClientOptions) => Promise.all([extentsOf(client), committedBy(client, groupId)]);
+  const ask = async (client: ClientOptions) => {
+    const away = new Set<number>();
+    const [extents, committed] = await Promise.all([extentsOf(client, away), committedBy(client, groupId)]);
+    return { extents, committed, away };
+  };
   return {
     async entering(client: ClientOptions): Promise<void> {
       await refuseStrangers(client, groupId);
@@ -36,7 +40,8 @@ export function createProgress(
       try {
         const client = await sourceClient(options, signal);
         await refuseStrangers(client, groupId);
-        const [extents, committed] = await ask(client);
+        const { extents, committed, away } = await ask(client);
+        for (const partition of away) gaps.expect(partition, committed.get(partition) ?? before.get(partition));
         for (const { partition, low, high } of extents) {
           ends.set(partition, high);
           if (!partitions.includes(partition)) continue;
@@ -52,11 +57,11 @@ export function createProgress(
     },
     passed(batch: Batch, signal: AbortSignal): void {
       ends.set(batch.partition, batch.end);
-      void gaps.passed(batch, async () => extentsOf(await sourceClient(options, signal)));
+      void gaps.passed(batch, async () => extentsOf(await sourceClient(options, signal), new Set()));
     },
     /** Asks what the topic holds now. Throws Unreachable. */
     async learn(): Promise<void> {
-      const [extents, committed] = await ask(await sourceClient(options, new AbortController().signal));
+      const { extents, committed, away } = await ask(await sourceClient(options, new AbortController().signal));
       let sum = 0n;
       for (const { partition, low, high } of extents) {
         ends.set(partition, high);
@@ -64,7 +69,7 @@ export function createProgress(
         // Beyond the end, reading begins at the beginning.
         sum += high - (from > high ? low : max(from, low));
       }
-      uncommitted = Number(sum);
+      uncommitted = away.size === 0 ? Number(sum) : undefined;
       lastCommitted = committed;
     },
     committed: (due: ReadonlyMap<number, bigint>): void => {
@@ -95,6 +100,10 @@ function createGapWatch(tell: SourceHost['gap']) {
   return {
     compare,
     restart: () => expected.clear(),
+    /** A partition cannot be asked yet: its first records are compared with where the group is. */
+    expect(partition: number, from: bigint | undefined): void {
+      if (from !== undefined) expected.set(partition, from);
+    },
     async passed({ partition, records, next }: Batch, extents: () => Promise<readonly Extent[]>): Promise<void> {
       const wanted = expected.get(partition);
       expected.set(partition, next);

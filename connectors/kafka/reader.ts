@@ -30,11 +30,11 @@ export interface Extent {
   readonly high: bigint;
 }
 
-/** Resolves with none if there is no such topic. Throws Unreachable. */
-export async function extentsOf(options: ClientOptions): Promise<Extent[]> {
+/** Resolves with none if there is no such topic. Throws Unreachable, unless `away` is given also if a partition has no leader. */
+export async function extentsOf(options: ClientOptions, away?: Set<number>): Promise<Extent[]> {
   return read(options, async (admin) => {
     try {
-      const found = await offsetsOf(admin, options);
+      const found = await offsetsOf(admin, options, away);
       return found.map(({ partition, low, high }) => ({ partition, low: BigInt(low), high: BigInt(high) }));
     } catch (thrown) {
       if (protocolType(thrown) === 'UNKNOWN_TOPIC_OR_PARTITION') return [];

@@ -22,7 +22,8 @@ interface Trouble {
 
 /**
  * Each broker gets one request at a time, with records of all partitions that it leads, and answers for each partition:
- * trouble with one repeats no record of another. Throws the trouble if nothing was settled.
+ * trouble with one repeats no record of another. Throws the trouble if nothing was settled, unless the topic's other
+ * partitions have leaders and these do not.
  */
 export async function sendByLeader(client: KafkaClient, items: readonly Item[], maxBytes: number) {
   const outcomes = new Map<string, Outcome>();
@@ -30,7 +31,9 @@ export async function sendByLeader(client: KafkaClient, items: readonly Item[], 
   const troubles = (await Promise.all(byLeader.map((its) => sendToOne(client, its, maxBytes, outcomes)))).flat();
   const [first] = troubles;
   if (first === undefined) return { outcomes, troubled: false };
-  if (outcomes.size === 0 || !troubles.every(({ why }) => why instanceof Unreachable)) throw first.why;
+  const isPassing = (why: unknown) =>
+    why instanceof Unreachable && (outcomes.size > 0 || why.fault.code === 'event-unsettled');
+  if (!troubles.every(({ why }) => isPassing(why))) throw first.why;
   for (const { items, why } of troubles) {
     for (const { id } of items) outcomes.set(id, { kind: 'retry', fault: (why as Unreachable).fault });
   }

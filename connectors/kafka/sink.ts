@@ -74,19 +74,13 @@ function openTarget(options: KafkaOptions, host: Host, isOfMany = false): Target
       }),
     async identify(before, signal) {
       const clients = await clientOptions(options, path, signal);
-      const unknown = { identity: before ?? '' };
-      try {
-        const found = await ends.compare(before, () => extentsOf(clients), signal);
-        if (found !== undefined) return found;
-        // The next use creates a missing topic.
-        await topic.drop();
-        await topic.use(signal, async () => {});
-        return (await ends.compare(before, () => extentsOf(clients), signal)) ?? unknown;
-      } catch (thrown) {
-        // A partition without a leader cannot be asked, and holds up no other.
-        if (thrown instanceof Unreachable && thrown.fault.code === 'destination-overloaded') return unknown;
-        throw thrown;
-      }
+      const look = (away: Set<number>) => extentsOf(clients, away);
+      const found = await ends.compare(before, look, signal);
+      if (found !== undefined) return found;
+      // The next use creates a missing topic.
+      await topic.drop();
+      await topic.use(signal, async () => {});
+      return (await ends.compare(before, look, signal)) ?? { identity: before ?? '' };
     },
     close: topic.drop,
   };
@@ -164,5 +158,6 @@ async function identifyAll(
   const identity = [template, ...found.map((one) => one.identity).filter(Boolean)].join('|');
   if (moved) return { identity, moved, lost: `the topics are now ${template}, before they were ${was.split(' ')[0]}` };
   const lost = found.find((one) => one.lost !== undefined)?.lost;
-  return { identity, ...(lost !== undefined && { lost }) };
+  const unasked = found.find((one) => one.unasked !== undefined)?.unasked;
+  return { identity, ...(lost !== undefined && { lost }), ...(unasked !== undefined && { unasked }) };
 }

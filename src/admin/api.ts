@@ -15,10 +15,9 @@ interface ApiPorts extends AdminPorts, BridgePorts {
   readonly console: Hono;
 }
 
-/** The type from which `hc` of hono/client makes a client. */
 export type AdminApi = ReturnType<typeof createApi>;
 
-/** The admin server of a bridge: what every process offers, the API by noun, and the console. */
+/** Returns the admin server of a bridge: the routes of every process, the API, and the console. */
 export function createApi(ports: ApiPorts) {
   return createAdminServer(ports)
     .post('/api/reload', async (context) => context.json(await ports.reload()))
@@ -33,7 +32,7 @@ export function createApi(ports: ApiPorts) {
 
 type Answer<S extends z.ZodType> = z.output<S>;
 
-/** A middleware that checks a part of the request, typed for the handler after it and for clients. */
+/** A middleware that validates a part of the request, typed for its handler and for clients. */
 type Checks<Part extends 'json' | 'query', In, Out> = MiddlewareHandler<
   Env,
   string,
@@ -56,7 +55,7 @@ function query<S extends z.ZodType<object>>(
   };
 }
 
-/** Says where a list continues after its last item, if `from` finds something there. */
+/** Returns where a list continues, if `from` finds something after its last item. */
 const next = (last: number | undefined, from: (last: number) => readonly unknown[]): { next?: number } =>
   last !== undefined && from(last).length > 0 ? { next: last } : {};
 
@@ -179,7 +178,7 @@ function historyRoutes({ journal: { history, groups }, delivery: { operations } 
     });
 }
 
-/** To count more would take longer than a callback should wait. */
+/** Counting more would delay callbacks. */
 const MOST_COUNTED = 100_000;
 
 const NO_EVENT: Fault = {
@@ -188,7 +187,7 @@ const NO_EVENT: Fault = {
   suggestion: 'events --group lists those of a group',
 };
 
-/** The most groups of one answer, and the time after which a step answers; the caller continues from there. */
+/** A step ends after so many groups, or so long; the caller continues from there. */
 const STEP_GROUPS = 1_000;
 const STEP_MS = 1_000;
 

@@ -9,13 +9,13 @@ import { eventCopy, fault, groupCopy } from '../model/standing.ts';
 import { verdict } from '../model/verdict.ts';
 
 /*
- * The admin API, declared once: what requests may hold and what answers hold, for the server and for its clients. Readers of
- * an answer ignore keys that they do not know. Times are in milliseconds since 1970, unless a name says seconds.
+ * The admin API: the requests and answers, for the server and its clients. Readers of an answer ignore unknown keys. Times
+ * are in milliseconds since 1970, unless a name says seconds.
  */
 
 const count = z.int().nonnegative();
 const seq = z.int().positive();
-// Suffices for events and groups: they were checked when they were recorded.
+// Events and groups were checked when they were recorded.
 const event = z.custom<CanonicalEvent>(isObject);
 const group = z.custom<Group>(isObject);
 
@@ -28,9 +28,9 @@ export const refusal = z.object({ fault });
 export const restoreStatus = resyncProgress.omit({ how: true, named: true });
 
 /** The identity and the state of a restore are internal. */
-const copy = copyState
+export const connectorCopy = copyState
   .omit({ identity: true, scope: true, begins: true })
-  .extend({ incomplete: incomplete.omit({ upTo: true, again: true }).exactOptional() });
+  .extend({ incomplete: incomplete.omit({ upTo: true, again: true, vain: true }).exactOptional() });
 
 const connectorStatus = z.object({
   name: z.string(),
@@ -38,20 +38,20 @@ const connectorStatus = z.object({
   state: laneState,
   /** Everything up to this seq is settled. */
   cursor: z.int(),
-  /** Events recorded and not delivered yet, including those that wait for a retry; null as long as it is not known. */
+  /** How many recorded events are not delivered yet, including those that wait for a retry; null while unknown. */
   lag: count.nullable(),
-  /** The time since the receipt of the oldest of them; 0 when there is none. */
+  /** The time since the receipt of the oldest of them; 0 if there is none. */
   lagSeconds: z.number().nonnegative(),
   /** Events delivered or superseded since the start. */
   delivered: count,
   deadLetters: count,
   /** The result of the latest retry of dead letters since the start. */
   retried: z.object({ taken: count, delivered: count, refused: count }).exactOptional(),
-  /** The result of the latest replay since the start: `events` of them came again, from the seq `from` on. */
+  /** The result of the latest replay since the start, of `events` events from the seq `from` on. */
   replayed: z.object({ from: seq, events: count, refused: count, waiting: count }).exactOptional(),
-  /** In a worker, which does not know what the copy should hold, only once it is incomplete. */
-  copy: copy.exactOptional(),
-  /** How often the copy is compared, in ms; absent where it is not. */
+  /** From a worker, which does not know what the copy should hold, only once it is incomplete. */
+  copy: connectorCopy.exactOptional(),
+  /** How often the copy is compared, in ms; absent if it is not. */
   verifyEvery: count.exactOptional(),
   restore: restoreStatus.exactOptional(),
 });
@@ -59,26 +59,24 @@ export type ConnectorStatus = z.output<typeof connectorStatus>;
 
 export const reconcileStatus = z.object({
   running: z.boolean(),
-  /** The run under way, or the latest one. */
   run: reconcileRun.exactOptional(),
   nextAt: z.number().exactOptional(),
 });
-/** What the latest dry run found; it continues with `next` as `after`. */
+/** A page of what the latest dry run found; it continues with `next` as `after`. */
 export const findingsAnswer = z.object({ findings: z.array(reconcileFinding), next: z.int().exactOptional() });
 
 const readiness = {
   verdict,
   ready: z.boolean(),
   reason: z.string().exactOptional(),
-  /** What a person has to attend to although callbacks are recorded, one sentence each. */
+  /** What needs a person's attention although callbacks are recorded, one sentence each. */
   warnings: z.array(z.string()).exactOptional(),
 };
 
 export const bridgeStatus = z.object({
   ...readiness,
-  /** The URL; empty where no callbacks are received. */
+  /** The URL; empty if no callbacks are received. */
   receiver: z.string(),
-  /** Callbacks answered since the start. */
   callbacks: count,
   journal: z.object({ file: z.string(), head: count, bytes: count, quarantined: count }),
   connectors: z.array(connectorStatus),
@@ -118,12 +116,12 @@ export const replayRequest = z.strictObject({
     { error: '"beginning", "groups", {"seq": …} or {"time": …} is expected' },
   ),
 });
-/** The events from the seq `from` on come again. */
+/** The events from the seq `from` on are delivered again. */
 export const replayAnswer = z.object({ from: z.int(), events: count });
-/** The number of groups that are brought to a destination, or compared with it. */
+/** How many groups are brought to a destination, or compared with it. */
 export const groupCount = z.object({ groups: count });
 
-/** The groups for a reconcile or a comparison; all of them where none are named. */
+/** The groups for a reconcile or a comparison; all of them by default. */
 export const groupSelection = z.strictObject({
   groupIds: z.array(z.string().min(1)).min(1).max(100_000).optional(),
   dryRun: z.boolean().optional(),
@@ -134,15 +132,15 @@ export const reconcileRequest = groupSelection.extend({ allowGone: z.boolean().o
 
 const limit = z.coerce.number().int().min(1).max(1_000).default(100);
 const groupId = z.string().min(1).max(MAX_GROUP_ID_BYTES);
-/** A page in ascending order, after a seq or an id. A parameter that is not known is refused, as in a configuration: left out, it would answer something else. */
+/** A page in ascending order, after a seq or an id. Unknown parameters are refused: without them, the answer would differ. */
 export const pageQuery = z.strictObject({ after: z.coerce.number().int().nonnegative().default(0), limit });
 const time = z.coerce.number().int().nonnegative().optional();
 const FIELDS: readonly string[] = [...PROFILE_FIELDS, 'groupType', 'owner', 'destroyed'];
-/** Times are of receipt; `operator` is whoever did it, `reconcile` for what reconcile found. */
+/** Times are those of receipt; the `operator` of what reconcile found is `reconcile`. */
 export const eventsQuery = z.strictObject({
   limit,
   before: z.coerce.number().int().positive().optional(),
-  /** A group's id; the filters below take a part of one, too. */
+  /** A group's id, or a part of one. */
   group: groupId.optional(),
   type: z.enum(EVENT_TYPES).optional(),
   operator: z.string().min(1).max(MAX_GROUP_ID_BYTES).optional(),
@@ -155,13 +153,12 @@ export const eventsQuery = z.strictObject({
     .optional(),
   since: time,
   until: time,
-  /** Only later ones than this seq. */
   after: time,
 });
 export const groupsQuery = z.strictObject({
   limit,
   search: z.string().max(MAX_GROUP_ID_BYTES).default(''),
-  /** The `next` of the page before: how far the search was, and an id. */
+  /** The `next` of the page before: the stage of the search, and an id. */
   after: z
     .string()
     .max(MAX_GROUP_ID_BYTES + 2)
@@ -171,15 +168,15 @@ export const groupsQuery = z.strictObject({
 export const groupQuery = z.strictObject({ limit, id: groupId });
 
 const entry = z.object({ seq, event });
-/** Where to continue a list that exceeds an answer of some MiB: to be given as `before`, or as `after`. */
+/** Where an incomplete list continues: the `before` or `after` of the next request. */
 const next = z.int().exactOptional();
-/** The newest first; `total` are all of the journal, where none are filtered and they can be counted at once. */
+/** Newest first; `total` counts the whole journal, if nothing is filtered and there are not too many. */
 export const eventsAnswer = z.object({ events: z.array(entry), next, total: count.exactOptional() });
 /** `complete` is false if a limit cut the search short; it continues with `next` as `after`. */
 export const groupsPage = z.object({
   groups: z.array(group).readonly(),
   complete: z.boolean(),
-  /** All known groups, whatever the search. */
+  /** The number of all known groups, whatever the search. */
   total: count.default(0),
   next: z.string().exactOptional(),
 });
@@ -188,7 +185,7 @@ export const eventAnswer = entry.extend({ copies: z.array(eventCopy) });
 export const groupAnswer = z.object({ group, events: z.array(entry), next, copies: z.array(groupCopy) });
 
 export const forgetRequest = z.strictObject({ groupIds: z.array(groupId).min(1).max(10_000) });
-/** `kept` are those that could not be forgotten, with the reason. */
+/** `kept` are the groups that could not be forgotten, and why. */
 export const forgetAnswer = z.object({ forgotten: count, kept: z.array(z.object({ groupId: z.string(), fault })) });
 /** A step over all groups from `after` on: those destroyed longer ago than `olderMs` are forgotten; in a dry run, named. */
 export const pruneRequest = z.strictObject({
@@ -208,7 +205,7 @@ export const pruneAnswer = forgetAnswer.omit({ forgotten: true }).extend({
 
 export const deadLetter = entry.extend({ attempts: count, fault, deadAt: z.number() });
 export const deadLettersAnswer = z.object({ deadLetters: z.array(deadLetter), next });
-/** Dead letters by seq; all of them where none are named. */
+/** Dead letters by seq, by cause or of a group; all of them by default. */
 const deadLetterFilter = { cause: z.string().max(64).optional(), groupId: groupId.optional() };
 export const deadLettersQuery = pageQuery.extend(deadLetterFilter);
 export const deadLetterSelection = z.strictObject({
@@ -218,7 +215,7 @@ export const deadLetterSelection = z.strictObject({
 });
 /** The status tells what became of those taken. */
 export const retryAnswer = z.object({ taken: count });
-/** Letters that were refused alike; the sample is the newest. */
+/** Dead letters with the same cause; the sample is the newest. */
 export const deadLetterCause = z.object({
   cause: z.string(),
   code: fault.shape.code,
@@ -236,12 +233,11 @@ export const quarantined = z.object({
   receivedAt: z.number(),
   search: z.string(),
   body: z.string(),
-  /** The bytes of a body that is no UTF-8; `body` shows it with losses then. */
+  /** The bytes of a body that is not UTF-8, which `body` only shows with losses. */
   bodyBase64: z.string().exactOptional(),
   fault,
 });
 export const quarantineAnswer = z.object({ quarantined: z.array(quarantined), next, total: count.exactOptional() });
-/** Quarantined callbacks by id; all of them where none are named. */
+/** Quarantined callbacks by id; all of them by default. */
 export const quarantineSelection = z.strictObject({ ids: z.array(z.int().positive()).min(1).max(10_000).optional() });
-/** The numbers of callbacks that became events, and of those left. */
 export const remapAnswer = z.object({ mapped: count, left: count });

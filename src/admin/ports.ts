@@ -8,12 +8,10 @@ import type { Reconciler } from '../reconcile/schedule.ts';
 
 /** What the admin server of a bridge uses. Connectors may come and go, so nothing about them is cached. */
 export interface BridgePorts {
-  /** The configuration in effect. */
   settings(): Config;
   readonly version: string;
-  /** The callbacks that become events. */
+  /** The commands that become events. */
   readonly commands: Iterable<string>;
-  /** Names of the enabled connectors. */
   connectors(): readonly string[];
   readonly clock: Clock;
   readonly service: ServiceClock;
@@ -21,18 +19,17 @@ export interface BridgePorts {
   readonly stopping: AbortController;
   readonly journal: JournalRoom;
   readonly delivery: DeliveryRoom;
-  /** Undefined where it is not configured. */
+  /** Undefined if reconcile is not configured. */
   readonly reconcile: { reconciler(): Reconciler | undefined };
   readonly receiver: {
-    /** Empty where no callbacks are received. */
     url(): string;
     warning(): string | undefined;
-    /** Returns what posts a made-up callback to it, and throws a BridgeError when that is refused; undefined where it cannot. */
+    /** Returns what posts a made-up callback, and throws a BridgeError if it is refused; undefined if that is impossible. */
     sampler(): (() => Promise<void>) | undefined;
     readonly quarantine: {
-      /** Maps what was kept once more; resolves with how many became events and how many are left. */
+      /** Maps the callbacks again; resolves with how many became events and how many are left. */
       remap(): Promise<{ mapped: number; left: number }>;
-      /** Gives up what was kept, all of it unless some are named by id; resolves with how many there were. */
+      /** Discards the callbacks with these ids, or all of them; resolves with how many there were. */
       discard(ids?: readonly number[]): Promise<number>;
     };
   };

@@ -4,22 +4,21 @@ import { formatPath } from '../config/problems.ts';
 import { issuesOf } from '../model/complaint.ts';
 import { adminStatus, BridgeError, type Fault, messageOf } from '../model/fault.ts';
 
-/** Answers with a fault; without a status, with that of its code. */
+/** Answers with a fault; by default, with the status of its code. */
 export function refuse(context: Context, fault: Fault, status?: 403 | 404 | 413 | 415 | 500) {
   return context.json({ fault }, status ?? adminStatus(fault.code));
 }
 
-/** Returns the body that answers what is no HTTP request, as all other refusals of an admin server. */
+/** Returns the body of the answer to what is not HTTP, in the form of all refusals. */
 export function malformedBody(why: string): string {
   const fault: Fault = { code: 'usage', message: why };
   return JSON.stringify({ fault });
 }
 
-/** Answers what a handler threw. */
 export function answerError(thrown: Error, context: Context): Response {
   if (thrown instanceof BridgeError) {
     const { fault } = thrown;
-    // A configuration that is refused comes with its problems, one by one.
+    // A refused configuration lists its problems.
     const problems = 'problems' in thrown ? { problems: thrown.problems } : {};
     return context.json({ fault, ...problems }, adminStatus(fault.code));
   }

@@ -9,7 +9,7 @@ import type { BridgePorts } from './ports.ts';
 import { createStatus } from './status.ts';
 import { watchVerdict } from './verdict.ts';
 
-/** Puts together what the admin server of a bridge offers: the API, the metrics and the console. */
+/** Puts together the admin server of a bridge: the API, the metrics and the console. */
 export function createAdminRoom(ports: BridgePorts) {
   const { settings, clock, signals, service, stopping, journal, reconcile } = ports;
   const { admin, app } = settings();

@@ -11,17 +11,17 @@ import { answerError, malformedBody, refuse } from './refusal.ts';
 export interface AdminPorts {
   readonly metrics: Registry;
   status(): BridgeState | WorkerState;
-  /** Without it, only requests of this machine are answered. */
+  /** Without it, only requests from this machine are answered. */
   readonly token: string | undefined;
   readonly clock: Clock;
   readonly signals: SignalBus;
 }
 
-/** How an admin server listens: it must not take what the receiver needs. */
+/** How an admin server listens, without taking connections that the receiver needs. */
 export const ADMIN_SERVER = {
   section: 'admin',
   malformedBody,
-  // A kept connection is closed a second after this.
+  // Connections are closed a second later.
   keepAliveMs: 55_000,
   stalledMs: 60_000,
 } as const;
@@ -34,10 +34,7 @@ const NOT_OF_A_WORKER: Fault = {
     'it has status, pause, resume and dead-letters, /healthz, /readyz and /metrics; ask the receiving bridge for the rest',
 };
 
-/**
- * The admin server of a bridge or of a worker: health for everybody, metrics and status for those whom the guard lets in. A
- * bridge adds what rests on its journal, behind the same guard.
- */
+/** Returns what a bridge and a worker have in common; a bridge adds the rest behind the same guard. */
 export function createAdminServer({ metrics, status, token, clock, signals }: AdminPorts) {
   const app = new Hono();
   app.notFound((context) => refuse(context, 'source' in status() ? NOT_OF_A_WORKER : NOTHING_HERE, 404));
@@ -46,7 +43,7 @@ export function createAdminServer({ metrics, status, token, clock, signals }: Ad
   app.get('/healthz', (context) => context.json({ status: 'ok' }));
   app.get('/readyz', (context) => {
     const { ready, reason, warnings } = status();
-    // A warning is no reason to turn callbacks away: nobody would send them again.
+    // Warnings do not make it unready: callbacks that are turned away are lost.
     return ready
       ? context.json({ status: 'ready', warnings })
       : context.json({ status: 'not ready', reason, warnings }, 503);
@@ -58,7 +55,7 @@ export function createAdminServer({ metrics, status, token, clock, signals }: Ad
   return app.get('/api/status', async (context) => context.json(await withMeasures(status(), metrics)));
 }
 
-/** Adds what the metrics measure, so that both always agree. */
+/** Adds what the metrics measure, so that the status always agrees with them. */
 async function withMeasures(state: BridgeState | WorkerState, metrics: Registry): Promise<Status> {
   const delivered = await sumsOf(metrics, 'bridge_delivered_total', 'connector');
   const measured = <Connector extends { name: string }>(connectors: readonly Connector[]) =>

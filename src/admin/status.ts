@@ -1,7 +1,7 @@
 import { describeFault } from '../model/fault.ts';
 import { describeDisagreement } from '../model/service-clock.ts';
 import { judge, judgeRecording } from '../model/verdict.ts';
-import type { BridgeState } from './contract.ts';
+import { type BridgeState, connectorCopy } from './contract.ts';
 import type { BridgePorts } from './ports.ts';
 
 const GROUPS_FULL =
@@ -36,13 +36,11 @@ export function createStatus(ports: BridgePorts): () => BridgeState {
       const { kind = '', verify = false } = settings().connectors[name] ?? {};
       const { copy, ...health } = delivery.health(name);
       const [retried, replayed] = [delivery.retried(name), delivery.replayed(name)];
-      // A copy's identity is internal to its connector.
-      const { identity: _, scope: __, begins: ___, ...known } = copy;
       return {
         name,
         kind,
         ...health,
-        copy: known,
+        copy: connectorCopy.parse(copy),
         lag: delivery.lag(name),
         lagSeconds: Math.max(0, now - (delivery.openSince(name) ?? now)) / 1_000,
         deadLetters: reader.countDeadLetters(name),

@@ -4,7 +4,7 @@ import type { Verdict } from '../model/verdict.ts';
 
 const LOOK_MS = 5_000;
 
-/** Says when the verdict has changed; what is seen once only may be gone before anybody has read of it. */
+/** Emits a signal when the verdict has changed and stayed so for two looks: brief changes are not worth it. */
 export async function watchVerdict(
   verdict: () => Verdict,
   clock: Clock,
@@ -19,7 +19,7 @@ export async function watchVerdict(
     try {
       now = verdict();
     } catch {
-      // A journal that is unreadable now is reported where it is needed; this check must not end the bridge.
+      // Whoever needs the journal reports that it is unreadable; this check must not end the bridge.
       continue;
     }
     const { recording, copies } = now;

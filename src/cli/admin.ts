@@ -10,10 +10,10 @@ import { type AdminOptions, clientConfig, misused, reachable } from './options.t
 type Api = ReturnType<typeof hc<AdminApi>>['api'];
 export type AdminClient = ReturnType<typeof adminClient>;
 
-/** The longest a status may take: a bridge that hangs still accepts connections. */
+/** How long a status may take, since a hanging bridge still accepts connections. */
 const STATUS_MS = 10_000;
 
-/** Returns a client of a running bridge. Refusals are thrown as the faults they name. */
+/** Returns a client of a running bridge, which throws refusals as the faults that they name. */
 export function adminClient(options: AdminOptions) {
   const { url, token } = addressOf(options);
 
@@ -38,7 +38,7 @@ export function adminClient(options: AdminOptions) {
   };
   const { api } = hc<AdminApi>(url, {
     fetch: send,
-    // The admin server refuses a POST without it, since a web page could send that; `hc` sets it for a body only.
+    // The admin server refuses a POST without a content-type, which a web page could send; `hc` sets it only with a body.
     headers: { 'content-type': 'application/json', ...(token !== undefined && { authorization: `Bearer ${token}` }) },
   });
 
@@ -54,7 +54,7 @@ export function adminClient(options: AdminOptions) {
     url,
     ask,
     status: readStatus,
-    /** Throws a fault where none has this name. */
+    /** Throws a fault if none has this name. */
     async connector(name: string): Promise<ConnectorStatus> {
       const { connectors } = await readStatus();
       const found = connectors.find((one) => one.name === name);
@@ -69,7 +69,7 @@ export function adminClient(options: AdminOptions) {
   };
 }
 
-/** Returns a parameter of a path: `hc` puts it there as it is. An empty one would make it another path. */
+/** Returns a parameter of a path, which `hc` does not encode. An empty one would make it another path. */
 export function inPath<Key extends string>(key: Key, value: string) {
   if (value === '') throw misused(`${key}: at least 1 character is expected`);
   return { [key]: encodeURIComponent(value) } as { [Name in Key]: string };
@@ -92,12 +92,12 @@ function stranger(url: string, why: string): BridgeError {
   });
 }
 
-/** The token is never an argument, which others on the machine can read: the configuration holds it, or ADMIN_TOKEN. */
+/** The token comes from the configuration or ADMIN_TOKEN: arguments can be read by others on the machine. */
 function addressOf(options: AdminOptions): { readonly url: string; readonly token: string | undefined } {
   if (options.admin !== undefined) {
     return { url: options.admin.origin, token: tokenOfEnvironment() ?? clientConfig(options)?.admin.token };
   }
-  // Without --admin it throws where it knows none.
+  // Without --admin, an unreadable configuration is thrown.
   const { host = '', port = 0, token } = clientConfig(options)?.admin ?? {};
   return { url: `http://${reachable(host)}:${port}`, token };
 }

@@ -38,7 +38,7 @@ export function addCheck(program: Command): void {
     .action(check);
 }
 
-/** Says what the configuration means and, with `connect`, what is wrong with each enabled connector, as it is found. */
+/** Says what the configuration means and, with `connect`, what it finds at each enabled connector. */
 export async function check(options: CheckOptions): Promise<void> {
   const { file, config } = await requireConfig(options.config, (file, problems) => {
     if (options.json) print(JSON.stringify({ file, ok: false, connectors: [], problems }));
@@ -107,7 +107,7 @@ async function* connectorFindings(
   if (connect) yield* destinationFindings(host, connector);
 }
 
-/** Yields the findings about a destination; one that hangs ends its own examination, not the command. */
+/** Yields the findings about a destination. If it hangs, only its own examination ends. */
 async function* destinationFindings(host: Host, connector: ConnectorConfig): AsyncGenerator<Finding> {
   const signal = AbortSignal.timeout(EXAMINE_MS);
   const findings = examine(connector, host, signal);
@@ -115,7 +115,7 @@ async function* destinationFindings(host: Host, connector: ConnectorConfig): Asy
   const fault: Fault = { code: 'destination-unreachable', message: says, path: `connectors.${host.name}` };
   const hanging = { done: false, value: { step: 'destination', state: 'wrong', says, fault } } as const;
   const late = once(signal, 'abort').then(() => hanging);
-  // The signal keeps no process, and neither does what a module of the user's may wait for.
+  // Neither the signal's timer nor what a user's module waits for may keep the process alive.
   const alive = setInterval(() => {}, EXAMINE_MS);
   try {
     for (;;) {
@@ -129,7 +129,7 @@ async function* destinationFindings(host: Host, connector: ConnectorConfig): Asy
   }
 }
 
-/** Yields what one signed call of the service's REST API says. */
+/** Yields the result of one signed call of the service's REST API. */
 async function* reconcileFindings(
   { sdkAppId }: Config['app'],
   { api }: NonNullable<Config['reconcile']>,
@@ -145,7 +145,7 @@ async function* reconcileFindings(
   }
 }
 
-/** Returns a fault that names the connectors with which something is wrong; undefined where there are none. */
+/** Returns a fault that names the connectors with something wrong; undefined if there are none. */
 function unusable(connectors: readonly { name: string; findings: readonly Finding[] }[]): Fault | undefined {
   const broken = connectors.filter(({ findings }) => findings.some(({ state }) => state === 'wrong'));
   if (broken.length === 0) return undefined;
@@ -160,7 +160,7 @@ function shown({ step, state, says, fault }: Finding): string {
   return state === 'note' ? `${paint('yellow', '!')} ${text}` : paint('red', `✗ ${text}`);
 }
 
-/** Returns a line for each thing that the settings decide, warnings included. Throws where a file that is named cannot be used. */
+/** Returns what the settings mean, with warnings, line by line. Throws if a file that they name cannot be used. */
 function meaningOf({ app, receiver, journal, admin, source }: Config): Lines {
   const { host, port, path, tls, allowFrom, trustProxy } = receiver;
   const reads = source && sourceKind.describe(source);

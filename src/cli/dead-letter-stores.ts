@@ -1,4 +1,4 @@
-/** Where dead letters are kept: in a bridge's journal, or in a worker's topic. */
+/** The places of dead letters: a bridge's journal, or a worker's topic. */
 import type { z } from 'zod';
 import type { WorkerDeadLetter } from '../../connectors/contract.ts';
 import { source as sourceKind } from '../../connectors/index.ts';
@@ -20,16 +20,15 @@ import { follow } from './terminal.ts';
 
 /** The dead letters of one connector, wherever they are kept. */
 export interface DeadLetters {
-  /** The head of the column with the names. */
   readonly naming: 'seq' | 'letter';
-  /** Yields those that are meant, read so many at a time. */
+  /** Yields those that match, reading `portion` at a time. */
   letters(filter: Filter, portion: number): AsyncIterable<DeadLetter>;
-  /** Resolves with all of them by cause, the most frequent first, as --json prints it. */
+  /** Resolves with their causes, most frequent first, as --json prints them. */
   causes(): Promise<readonly Cause[]>;
   count(): Promise<number>;
-  /** Throws a fault where there is none of this name. */
+  /** Throws a fault if there is none of this name. */
   show(name: string): Promise<DeadLetter>;
-  /** Takes all that are meant unless some are named; the result is there where it can be known. */
+  /** Retries those that match, or only the named ones among them. The numbers are absent if they cannot be known. */
   retry(
     names: readonly string[],
     filter: Filter,
@@ -46,22 +45,21 @@ export interface Filter {
 export type Cause = Omit<z.output<typeof deadLetterCause>, 'sample'> & { readonly sample: unknown };
 
 export interface DeadLetter {
-  /** The seq in a bridge's journal; in a worker's topic partition and offset, such as `3@1042`. */
+  /** The seq in a bridge's journal; in a worker's topic, the partition and offset, such as `3@1042`. */
   readonly name: string;
   /** Milliseconds since 1970. */
   readonly deadAt: number;
   readonly attempts: number;
   readonly groupId: string;
   readonly fault: Fault;
-  /** The place it comes from, where the name does not say it. */
+  /** Where the record came from, if the name does not say so. */
   readonly origin?: string;
   /** The refused event or record, by label. */
   readonly content: readonly (readonly [label: string, text: string])[];
-  /** The dead letter as --json prints it. */
   readonly json: unknown;
 }
 
-/** Asks the running bridge, unless the configuration is that of a worker, which need not run: its topic holds them. */
+/** Uses the running bridge or, if the configuration is a worker's, its topic, for which no worker needs to run. */
 export async function withDeadLetters(
   connector: string,
   options: AdminOptions,
@@ -80,15 +78,14 @@ export async function withDeadLetters(
   }
 }
 
-/** How long a retry is waited for that makes no progress: its destination may be down. */
+/** How long to wait for a retry that makes no progress, since its destination may be down. */
 const PATIENCE_MS = 10_000;
 const NONE = { delivered: 0, refused: 0 };
 
-/** The dead letters in the journal of a running bridge, by its admin API. */
 function deadLettersOfBridge(connector: string, options: AdminOptions): DeadLetters {
   const client = adminClient(options);
   const param = inPath('name', connector);
-  /** The API takes all that are meant where no `seqs` are given. */
+  /** Without `seqs`, the API takes all that match. */
   const selection = (names: readonly string[], { cause, group: groupId }: Filter) => ({
     seqs: names.length > 0 ? names.map(seqOf) : undefined,
     cause,
@@ -106,7 +103,7 @@ function deadLettersOfBridge(connector: string, options: AdminOptions): DeadLett
     return follow(`retrying for ${connector}`, read, ({ delivered, refused, taken }) => {
       const done = delivered + refused;
       if (done !== seen) [seen, at] = [done, Date.now()];
-      // The bridge holds a limited number in memory: the next ones are taken when these are settled.
+      // The bridge holds a limited number in memory, and takes more as these are settled.
       return { done, total: Math.max(taken, meant), over: done >= taken || Date.now() - at > PATIENCE_MS };
     });
   };
@@ -193,7 +190,7 @@ async function deadLettersOfWorker(
     causes: async () => causesOf(found.all),
     count: async () => found.all.length,
     show: async (named) => fromWorker(letterOf(named)),
-    /** They go the way of every event: through the topic, to whichever worker has the partition. */
+    /** Sends them through the topic again, to whichever worker has the partition. */
     async retry(names, filter) {
       const tried = chosen(names, filter);
       if (tried.length > 0) await found.retry(tried);
@@ -208,7 +205,7 @@ async function deadLettersOfWorker(
   };
 }
 
-/** Groups the dead letters of a worker, which its topic cannot do. */
+/** Groups the dead letters of a worker by cause, most frequent first. */
 export function causesOf(letters: readonly WorkerDeadLetter[]): Cause[] {
   const groups = Map.groupBy(letters, ({ fault }) => causeOf(fault).id);
   const causes = Array.from(groups, ([cause, those]): Cause => {

@@ -1,4 +1,4 @@
-/** `dead-letters`: one way to see and settle them, whether a bridge's journal or a worker's topic keeps them. */
+/** `dead-letters`: the same commands for those in a bridge's journal and in a worker's topic. */
 import { type Command, Option } from 'commander';
 import { figure, plural } from '../model/text.ts';
 import { type Cause, type DeadLetter, type Filter, withDeadLetters } from './dead-letter-stores.ts';
@@ -62,7 +62,7 @@ function list(connector: string, options: ListOptions): Promise<void> {
       fault.message,
     ]);
     const heads = [deadLetters.naming, 'given up at', 'group', 'attempts', 'reason'];
-    // How many a group has is not counted.
+    // The dead letters of a group are not counted.
     const isWhole = found.length >= total || (group !== undefined && found.length < limit);
     const shown =
       group === undefined ? `${figure(found.length)} of ${figure(total)}` : `the first ${figure(found.length)}`;
@@ -120,7 +120,7 @@ function retry(connector: string, names: readonly string[] = [], options: AdminO
         : `: ${figure(delivered)} delivered, ${figure(refused ?? 0)} refused again${open > 0 ? `, ${figure(open)} pending` : ''}`;
     const isChosen = names.length > 0 || options.cause !== undefined || options.group !== undefined;
     const none = isChosen ? `${connector} has no such dead letter` : `${connector} has no dead letters`;
-    // A worker refuses a name that it does not have.
+    // A worker refuses an unknown name instead.
     const missing = delivered === undefined ? 0 : new Set(names).size - taken - left;
     answer(options, result, taken === 0 ? none : tried + known + missingOf(missing));
     if (missing > 0 || (isChosen && taken === 0)) process.exitCode = 1;

@@ -35,7 +35,7 @@ async function runDemo({ embedded, count = embedded ? 200 : 1_000, keep = false 
   }
 }
 
-/** The demo on servers is a script, since it starts those of the tests: only a checkout has both. */
+/** The demo with servers is a script that starts those of the tests; only a checkout has both. */
 async function serversDemo(): Promise<(options: DemoOptions) => Promise<void>> {
   const script = packageFile('scripts/demo.ts');
   if (isCheckout && existsSync(script)) {

@@ -1,4 +1,4 @@
-/** The demo without servers: a bridge whose events go to a file, and a reader of that file. */
+/** The demo without servers: a bridge that writes events to a file, and a reader of that file. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -23,7 +23,7 @@ export interface DemoOptions {
 const GROUPS = 20;
 const READ_MS = 60_000;
 
-/** Sends callbacks late, twice and in a random order, and shows what a reader makes of their events. */
+/** Sends callbacks late, twice and in random order, and shows what a reader makes of their events. */
 export async function embeddedDemo({ count, keep = false }: DemoOptions, folder: string): Promise<void> {
   const start = performance.now();
   const config = loadDemoConfig('config/bridge.yaml', folder, {});
@@ -48,7 +48,7 @@ export function sayWhere({ adminUrl, receiverUrl }: Bridge): void {
   print(`Console  ${paint('bold', `${adminUrl}/`)}`, `Bridge   ${receiverUrl}`);
 }
 
-/** The shipped file as it is, but for free ports and files of its own. */
+/** Returns the shipped configuration, but with free ports and with files in `folder`. */
 export function loadDemoConfig(name: string, folder: string, env: Readonly<Record<string, string>>): Config {
   const result = loadConfig(packageFile(name), { ...process.env, ...env });
   if (!result.ok)
@@ -66,7 +66,7 @@ export function loadDemoConfig(name: string, folder: string, env: Readonly<Recor
   };
 }
 
-/** Posts callbacks, in this order unless there are many connections; throws where one is not answered OK. */
+/** Posts callbacks, in this order if there is one connection; throws if one is not answered OK. */
 export async function post(bridge: Bridge, config: Config, plan: readonly SampleCallback[], connections = 16) {
   const bar = await progress('posting', plan.length);
   const to = new URL(bridge.receiverUrl);
@@ -90,7 +90,7 @@ function callback(config: Config, at: number, fields: Readonly<Record<string, st
 
 type Reader = ReturnType<typeof readFile>;
 
-/** Tells of one group in a wrong order, a callback at a time, and what the reader does with each. */
+/** Sends changes of one group in a wrong order, and prints what the reader does with each. */
 async function tellOutOfOrder(bridge: Bridge, config: Config, reader: Reader): Promise<void> {
   const base = Math.floor(Date.now() / 60_000 - 1) * 60_000;
   const told: [at: number, fields: Record<string, string>][] = [
@@ -111,7 +111,7 @@ async function tellOutOfOrder(bridge: Bridge, config: Config, reader: Reader): P
   print(`  now      ${paint('bold', JSON.stringify({ name, notification, faceUrl }))}`);
 }
 
-/** Sends many callbacks in a random order, every tenth twice, and compares what the reader holds in the end. */
+/** Sends many callbacks in random order, every tenth twice, and checks what the reader holds in the end. */
 async function tellMany(bridge: Bridge, config: Config, reader: Reader, count: number): Promise<void> {
   const base = Date.now() - count * 1_000;
   const plan = Array.from({ length: count }, (_, index) =>
@@ -138,7 +138,7 @@ async function tellMany(bridge: Bridge, config: Config, reader: Reader, count: n
 
 const FIELDS = { Name: 'name', Introduction: 'introduction', Notification: 'notification', FaceUrl: 'faceUrl' };
 
-/** Works out what was said last of each group from callbacks in the order of their EventTime, without the bridge's merge. */
+/** Works out the final fields of each group from callbacks in order of EventTime, independently of the bridge's merge. */
 export function expectedGroups(plan: readonly SampleCallback[]): Map<string, Record<string, string>> {
   const groups = new Map<string, Record<string, string>>();
   for (const { body } of plan) {
@@ -148,13 +148,12 @@ export function expectedGroups(plan: readonly SampleCallback[]): Map<string, Rec
   return groups;
 }
 
-/** Returns the profile fields of a callback, by the names that they have in events. */
+/** Returns the profile fields of a callback by their names in events. */
 export function inEventWords(said: Readonly<Record<string, string>>): Record<string, string> {
   const named = Object.entries(FIELDS).map(([from, to]) => [to, said[from]]);
   return Object.fromEntries(named.filter(([, text]) => text !== undefined));
 }
 
-/** Reads the events of a file, as they come, into a view of the groups. */
 function readFile(path: string) {
   let read = 0;
   let change = '';
@@ -173,11 +172,11 @@ function readFile(path: string) {
   };
   return {
     groups,
-    /** Applies so many more events; resolves with what each did. */
+    /** Applies the next `count` events; resolves with what each did. */
     async take(count: number): Promise<string[]> {
       const end = performance.now() + READ_MS;
       for (;;) {
-        // After the last line feed comes a line that is still being written.
+        // What follows the last line feed is still being written.
         const lines = existsSync(path) ? readFileSync(path, 'utf8').split('\n').slice(read, -1) : [];
         if (lines.length >= count) {
           read += count;

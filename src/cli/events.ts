@@ -1,4 +1,4 @@
-/** The commands about what was recorded: the same as the console's pages of events and groups. */
+/** The commands that show what was recorded, like the console's pages of events and groups. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { z } from 'zod';
@@ -71,7 +71,7 @@ function queryOf({ group, type, operator, field, since, until, after }: Filters,
   return Object.fromEntries(given.flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]])));
 }
 
-/** Yields events that the filters let through, the newest first. */
+/** Yields matching events, newest first. */
 async function* eventsOf(client: AdminClient, filters: Filters, start?: number): AsyncGenerator<Entry> {
   let before = start;
   do {
@@ -102,7 +102,7 @@ async function list({ limit, before, ...options }: ListOptions): Promise<void> {
   );
 }
 
-/** Resolves with how many events the journal holds; undefined where some are filtered out, or they are too many to count. */
+/** Resolves with the number of events; undefined if they are filtered, or too many to count. */
 async function totalOf(client: AdminClient, filters: Filters): Promise<number | undefined> {
   const query = queryOf(filters, 1);
   return (await client.ask(eventsAnswer, (api) => api.events.$get({ query }))).total;
@@ -138,7 +138,7 @@ async function tail(options: AdminOptions & Filters): Promise<void> {
       }
       away = false;
     } catch (thrown) {
-      // A bridge that is restarted is waited for.
+      // The bridge may only be restarting.
       if (!(thrown instanceof BridgeError) || thrown.fault.code !== 'bridge-unreachable') throw thrown;
       if (!away) write(process.stderr, `${describeFault(thrown.fault)}\n`);
       away = true;
@@ -179,7 +179,7 @@ function placeOf({ standing, where, at, attempts, fault }: EventCopy): string[] 
   ];
 }
 
-/** The author of a group's latest change, judging by its known events. */
+/** Returns the author of a group's latest change, as far as its state or `events` tell. */
 export function lastBy(group: Group, events: readonly Entry[] = []): string {
   const latest = events.find(({ event }) => event.id === latestEvent(group));
   return operatorOf(group) ?? (latest === undefined ? '' : (actorOf(latest.event) ?? ''));

@@ -1,4 +1,4 @@
-/** The commands about groups that the journal keeps: the way out for those that strangers made, or that are long gone. */
+/** The commands that list the journal's groups, and remove those that strangers made or that are long gone. */
 import type { Command } from 'commander';
 import type { z } from 'zod';
 import { forgetAnswer, groupsPage, pruneAnswer, type pruneRequest } from '../admin/contract.ts';
@@ -113,7 +113,7 @@ async function prune(options: PruneOptions): Promise<void> {
       groupIds.push(...step.groupIds);
       kept.push(...step.kept);
       looked += step.looked;
-      // Forgotten groups no longer count.
+      // The bridge no longer counts forgotten groups.
       total = Math.max(total, looked, step.total);
       bar.set(looked, total);
       after = step.next;

@@ -11,7 +11,7 @@ import { commandLine, shellWord } from './installation.ts';
 import { addCommand, failed, OWN_FILE, openTo, reachable, requireConfig } from './options.ts';
 import { paint, print } from './terminal.ts';
 
-/** What a configuration must know, as text; '' is none. */
+/** The answers that a configuration needs, as text; '' means none. */
 interface Answers {
   readonly sdkAppId: string;
   readonly token: string;
@@ -55,7 +55,7 @@ async function init({ config: file, ...given }: Given & { readonly config: strin
 
 type Ask = (question: string) => Promise<string>;
 
-/** Resolves with what was given, asked for or, without a terminal, left out. */
+/** Resolves with what was given as options, else asked for on the terminal, else left out. */
 export async function answersOf(given: Given, token: string | undefined, ask: Ask | undefined): Promise<Answers> {
   let sdkAppId = given.sdkAppId;
   while (ask !== undefined && !isAppId(sdkAppId)) {
@@ -80,10 +80,7 @@ export async function answersOf(given: Given, token: string | undefined, ask: As
 const isAppId = (text: string | undefined): text is string =>
   configSchema.shape.app.shape.sdkAppId.safeParse(text).success;
 
-/**
- * Writes the configuration, and next to it a typed token in a file of its own. Nothing stays if the input is refused, and
- * nothing is ever overwritten.
- */
+/** Writes the configuration, and a typed token into a file next to it. Leaves neither if the input is refused. */
 async function write(file: string, answers: Answers, isInEnvironment: boolean): Promise<Config> {
   mkdirSync(dirname(file), { recursive: true });
   const secret = join(dirname(file), `${parse(file).name}.callback-token`);
@@ -112,7 +109,7 @@ function taken(file: string): BridgeError {
 
 const quoted = (text: string): string => JSON.stringify(text.split(',').map((one) => one.trim()));
 
-/** Returns the YAML of a configuration, whose token is in the variable or file `secret`. */
+/** Returns the YAML of a configuration with its token in the variable or file `secret`. */
 export function yamlOf({ sdkAppId, token, brokers, elasticsearch }: Answers, secret: string): string {
   const signed = token !== '';
   const tokens = `callbackTokens: [${JSON.stringify(`\${${signed ? secret : 'CALLBACK_TOKEN'}}`)}]`;

@@ -8,7 +8,6 @@ import { type AdminClient, adminClient, inPath } from './admin.ts';
 import { type AdminOptions, addCommand, failed, isoTime, onRunningBridge } from './options.ts';
 import { answer, follow, paint } from './terminal.ts';
 
-/** The answer to pause and resume: that it came says all. */
 const noContent = z.object({});
 
 export function addOperations(program: Command): void {
@@ -73,7 +72,7 @@ const setPaused =
 type From = z.input<typeof replayRequest>['from'];
 type ReplayOptions = AdminOptions & { readonly from: From; readonly wait: boolean };
 
-/** Reads `beginning`, `groups`, a seq, or a time as an ISO date, into the form that the API takes. */
+/** Turns `beginning`, `groups`, a seq or an ISO date into the form that the API takes. */
 function parseFrom(text: string): From {
   if (text === 'beginning' || text === 'groups') return text;
   if (/^[1-9]\d*$/.test(text)) return { seq: Number(text) };
@@ -127,7 +126,7 @@ async function replayGroups(name: string, options: ReplayOptions): Promise<void>
   if (refused > 0) throw failed(`${plural(refused, 'group')} refused: the bridge’s log says why`);
 }
 
-/** Waits until all groups were brought to a connector, or compared with it, or that fails. */
+/** Waits until all groups were brought to a connector, or compared with it, or until it stops delivering. */
 export function followGroups(client: AdminClient, name: string, total: number, label: string, signal?: AbortSignal) {
   const seen = (connector: ConnectorStatus) => {
     const { done = 0, ended = false } = connector.restore ?? {};
@@ -136,7 +135,7 @@ export function followGroups(client: AdminClient, name: string, total: number, l
   return follow(label, () => client.connector(name), seen, signal);
 }
 
-/** Says whether the connector gets on by itself. */
+/** Whether the connector makes progress by itself. */
 export function isDelivering({ state }: ConnectorStatus): boolean {
   return state.kind === 'running' || state.kind === 'connecting';
 }

@@ -1,4 +1,4 @@
-/** What the commands share: how they are declared, and the configuration that they name. */
+/** What the commands share: their declaration, and how they find the configuration. */
 import { existsSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type ClientSettings, loadClientConfig } from '../config/client.ts';
@@ -14,7 +14,6 @@ import { didYouMean, figure, plural } from '../model/text.ts';
 import { commandLine, packageFile } from './installation.ts';
 
 const DEFAULT_FILE = 'config/bridge.yaml';
-/** The file that `init` writes. */
 export const OWN_FILE = 'bridge.yaml';
 
 export const configOption = new Option(
@@ -22,15 +21,15 @@ export const configOption = new Option(
   `the configuration (default: ${DEFAULT_FILE}, else ${OWN_FILE})`,
 );
 
-/** The options of every command that speaks to a running bridge. */
+/** The options of every command that talks to a running bridge. */
 export interface AdminOptions {
   readonly config?: string;
-  /** Without it, the configuration names the address. */
+  /** By default, the address is that of the configuration. */
   readonly admin?: URL;
   readonly json?: boolean;
 }
 
-/** Adds a command whose help closes with calls of it; the names and ids in them are made up. */
+/** Adds a command, whose help ends with `calls` as examples. */
 export function addCommand(parent: Command, name: string, description: string, ...calls: string[]): Command {
   const lines = calls.map((call) => `  ${commandLine(call)}`).join('\n');
   return parent
@@ -39,7 +38,6 @@ export function addCommand(parent: Command, name: string, description: string, .
     .addHelpText('after', `\n${calls.length === 1 ? 'Example' : 'Examples'}:\n${lines}`);
 }
 
-/** Adds `AdminOptions` after those that the command has. */
 export function onRunningBridge(command: Command): Command {
   return command
     .addOption(configOption)
@@ -64,14 +62,14 @@ export function wholeNumber(least: number): (text: string) => number {
   };
 }
 
-/** Reads the URL of a receiver; the vendor's console takes no other part of one either, and a query of its own would be lost. */
+/** Reads the URL of a receiver, without a query, which would be lost; nor does the vendor's console accept one. */
 export function receiverUrl(text: string): URL {
   const url = URL.parse(text);
   if (isHttp(url) && url.href === url.origin + url.pathname) return url;
   throw new InvalidArgumentError('a URL without query and user is expected, such as http://127.0.0.1:8080/callback');
 }
 
-/** Nothing else of a URL is heard. */
+/** Refuses parts of a URL that would be ignored. */
 function adminUrl(text: string): URL {
   const url = URL.parse(text);
   if (isHttp(url) && url.href === `${url.origin}/`) return url;
@@ -80,10 +78,7 @@ function adminUrl(text: string): URL {
 
 const isHttp = (url: URL | null): url is URL => url !== null && /^https?:$/.test(url.protocol);
 
-/**
- * Reads a time as an ISO date, in UTC where it has no zone, as all that is printed; undefined for what is none, also for a day
- * that no month has: Date takes it for one of the next.
- */
+/** Reads an ISO date, in UTC if it has no zone; undefined for others, even 2026-02-30, which Date takes for 2 March. */
 export function isoTime(text: string): number | undefined {
   const [, day, clock] = /^(\d{4}-\d\d-\d\d)(?:[T ]|$)([\d:.]*$)?/.exec(text) ?? [];
   const time = Date.parse(clock ? `${text}Z` : text);
@@ -91,30 +86,27 @@ export function isoTime(text: string): number | undefined {
   return new Date(`${day}T00:00Z`).toISOString().startsWith(day) ? time : undefined;
 }
 
-/** Reads a length of time: digits alone could be meant in any unit. */
+/** Reads a duration, which needs a unit. */
 export function lengthOfTime(text: string): number {
   const read = duration.safeParse(text);
   if (read.success) return read.data;
   throw new InvalidArgumentError('a number with ms, s, m, h or d is expected, such as 60s or 30d');
 }
 
-/** Makes a parser of several values: commander hands them over one by one, with what it has so far. */
+/** Makes a parser of several values: commander passes them one by one, with the earlier results. */
 export function listOf<Value>(parse: (text: string) => Value): (text: string, before?: Value[]) => Value[] {
   return (text, before = []) => [...before, parse(text)];
 }
 
-/** Called with the problems before they are thrown as one text. */
+/** Called with the problems before they are thrown as one message. */
 type Refused = (file: string, problems: readonly Problem[]) => void;
 
-/**
- * Reads the named file, else one in the working directory, else the built-in one. Rejects with a fault that lists every
- * problem, one per line.
- */
+/** Reads the named file, else one in the working directory, else the built-in one. Rejects with a line for each problem. */
 export async function requireConfig(
   named: string | undefined,
   refused?: Refused,
 ): Promise<{ file: string; config: Config }> {
-  // Clients of a running bridge need not load it.
+  // Clients of a running bridge do not need this, which takes time to load.
   const { loadConfig } = await import('../config/load.ts');
   return required(named, loadConfig, refused);
 }
@@ -133,7 +125,7 @@ function required<Settings>(
   throw new BridgeError({ code: 'config-invalid', message });
 }
 
-/** Returns a connector of the configuration; throws a fault that names those there are where none has this name. */
+/** Returns a connector of the configuration; throws a fault that names the existing ones if none has this name. */
 export function connectorOf(connectors: Config['connectors'], name: string): ConnectorConfig {
   const found = Object.hasOwn(connectors, name) ? connectors[name] : undefined;
   if (found !== undefined) return found;
@@ -142,10 +134,7 @@ export function connectorOf(connectors: Config['connectors'], name: string): Con
   throw new BridgeError({ code: 'connector-unknown', message: `no connector is called ${name}`, suggestion });
 }
 
-/**
- * Returns what a client of a running bridge must know, which are none of the secrets that the bridge was started with; undefined
- * where it cannot be read and nobody needs it, since --admin names the address.
- */
+/** Returns undefined if the default file cannot be read, and --admin names the address anyway. */
 export function clientConfig({ config, admin }: AdminOptions): ClientSettings | undefined {
   try {
     return required(config, loadClientConfig).config;
@@ -161,13 +150,13 @@ export function openTo({ host, token }: Config['admin']): string {
   return `open to ${isLoopback(host) ? 'this machine' : 'other machines, too,'} with admin.token`;
 }
 
-/** Returns the host of a URL by which this machine reaches what listens on `host`: loopback for every address. */
+/** Returns the host of a URL by which this machine reaches a server that listens on `host`: loopback for the wildcards. */
 export function reachable(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1';
   return urlHost(host === '::' ? '::1' : host);
 }
 
-/** Says how many of those that were named were not there, after what was done with the others. */
+/** Says how many named things were missing, to be added to what was done with the others. */
 export function missingOf(count: number): string {
   return count > 0 ? `; ${figure(count)} of those named ${count === 1 ? 'was' : 'were'} not found` : '';
 }

@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { version } from './installation.ts';
 import { write } from './terminal.ts';
 
-/** Adds the commands of these names, in the order of the help. */
+/** The files of the commands, in the order of the help, each with the names that it adds. */
 const COMMANDS: readonly (readonly [names: string, load: () => Promise<(program: Command) => void>])[] = [
   ['start', async () => (await import('./start.ts')).addStart],
   ['init', async () => (await import('./init.ts')).addInit],
@@ -19,7 +19,7 @@ const COMMANDS: readonly (readonly [names: string, load: () => Promise<(program:
   ['demo', async () => (await import('./demo.ts')).addDemo],
 ];
 
-/** Resolves with the program; only the file of the command that is called is loaded, all of them where it is none. */
+/** Loads only the file of the command with this name; all of them if there is none, for the help. */
 export async function programOf(name = ''): Promise<Command> {
   const program = new Command('group-sync-bridge')
     .description('Keeps other systems’ copies of Tencent Cloud Chat group info in sync.')

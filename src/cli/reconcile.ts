@@ -22,12 +22,12 @@ interface ReconcileOptions extends AdminOptions {
   readonly group?: string[];
   readonly dryRun?: boolean;
   readonly allowGone?: boolean;
-  /** A connector whose copy is compared, too. */
+  /** The connector whose copy is also compared. */
   readonly against?: string;
 }
 
 type Run = NonNullable<z.output<typeof reconcileStatus>['run']>;
-/** After a comparison that wrote nothing: the first groups that are not in step, and the status of their copies. */
+/** `differing` are the first groups not in step, after a comparison that wrote nothing. */
 type Compared = Omit<z.output<typeof restoreStatus>, 'differing'> & {
   readonly differing?: readonly (Pick<GroupCopy, 'standing' | 'differs'> & { readonly groupId: string })[];
 };
@@ -59,7 +59,7 @@ async function reconcile(options: ReconcileOptions): Promise<void> {
   try {
     const status = await client.status();
     const configured = 'reconcile' in status && status.reconcile !== undefined;
-    // With --against alone, a bridge without the service's key can still be compared with its own journal.
+    // With --against alone, a copy can be compared with the journal even if reconcile is not configured.
     const read = configured || against === undefined ? await readGroups(client, options, signal) : undefined;
     const isCompared = against !== undefined && read?.stopped === undefined;
     const compared = isCompared ? await compare(client, against, options, signal) : undefined;
@@ -71,7 +71,7 @@ async function reconcile(options: ReconcileOptions): Promise<void> {
   }
 }
 
-/** Returns the running bridge or, where there is none, one that is started for this run only. */
+/** Returns the running bridge or, if there is none, one that is started for this run only. */
 async function findBridge(options: ReconcileOptions): Promise<{ client: AdminClient; own?: Bridge }> {
   const client = adminClient(options);
   try {
@@ -86,9 +86,9 @@ async function findBridge(options: ReconcileOptions): Promise<{ client: AdminCli
   const { reconcile, ...rest } = config;
   const alone = {
     ...rest,
-    // It runs when asked, which is now.
+    // This run is started below.
     ...(reconcile !== undefined && { reconcile: { ...reconcile, every: undefined } }),
-    // Nobody else needs to reach it.
+    // Only this process uses it.
     admin: { ...config.admin, host: '127.0.0.1', port: 0 },
   };
   const { startBridge } = await import('../bridge.ts');
@@ -97,7 +97,7 @@ async function findBridge(options: ReconcileOptions): Promise<{ client: AdminCli
   return { client: adminClient({ admin: new URL(own.adminUrl), ...named }), own };
 }
 
-/** Resolves with the run when it has ended; `signal` has the bridge stop it. */
+/** Resolves with the run when it has ended; `signal` stops it. */
 async function readGroups(
   client: AdminClient,
   options: ReconcileOptions,
@@ -123,7 +123,7 @@ async function compare(
   { group: groupIds, dryRun }: ReconcileOptions,
   signal: AbortSignal,
 ): Promise<Compared> {
-  // The groups just read are delivered first, or they would be taken for differences.
+  // Groups that were just read must be delivered first, or they would count as differences.
   await drain(client, signal, name);
   const { groups } = await client.ask(groupCount, (api) =>
     api.connectors[':name'].compare.$post({ param: inPath('name', name), json: { groupIds, dryRun } }),
@@ -149,7 +149,7 @@ async function withCopies(client: AdminClient, connector: string, restore: z.out
   return { ...counts, differing };
 }
 
-/** Waits until the connectors, or the one named, are in step; resolves with those that cannot be. */
+/** Waits until the connectors, or the named one, are in step; resolves with those that cannot get there. */
 async function drain(client: AdminClient, signal: AbortSignal, name?: string): Promise<ConnectorStatus[]> {
   let total = 0;
   return follow(
@@ -167,7 +167,7 @@ async function drain(client: AdminClient, signal: AbortSignal, name?: string): P
   );
 }
 
-/** Yields what the dry run found; it may be every group there is. */
+/** Yields what the dry run found, page by page, since every group may be concerned. */
 async function* findingsOf(client: AdminClient): AsyncGenerator<ReconcileFinding> {
   for (let after: number | undefined = 0; after !== undefined; ) {
     const query = { after: String(after), limit: '1000' };
@@ -203,7 +203,7 @@ async function report(
     for await (const one of findings) print(findingLines(one, read.counts.withheld > 0));
     return print(lines);
   }
-  // One document, written as it is read: a line for each group.
+  // One JSON document, printed as it is read, a line for each group.
   print(`${JSON.stringify(value).slice(0, -1)},"groups":[`);
   let last: string | undefined;
   for await (const one of findings) {
@@ -242,7 +242,7 @@ function readLines(run: Run, differed: string): Lines {
   const { counts, failures, unlisted, dryRun, startedAt, endedAt, stopped } = run;
   const seconds = ((endedAt ?? Date.now()) - startedAt) / 1_000;
   const fields = Object.entries(counts.fields).sort(([, a], [, b]) => b - a);
-  // They are counted, and destroyed, at the end.
+  // Gone groups are counted, and destroyed, at the end.
   const destroyed =
     stopped !== undefined && counts.destroyed === 0
       ? 'none yet: the run did not finish'
@@ -279,7 +279,7 @@ function withheldLine({ withheld, known }: Run['counts'], dryRun: boolean): stri
   );
 }
 
-/** Throws where not all was done. */
+/** Throws unless everything was done. */
 function judge(read: Run | undefined, compared: Compared | undefined, { dryRun, group }: ReconcileOptions): void {
   if (read?.stopped !== undefined) {
     throw failed(`stopped: ${read.stopped}`, dryRun ? undefined : 'the same command resumes where this one stopped');
@@ -294,6 +294,6 @@ function judge(read: Run | undefined, compared: Compared | undefined, { dryRun, 
   if (unlisted.length > 0) throw failed(`could not list the groups of type ${unlisted.join(', ')}`);
   const left = (read?.counts.failed ?? 0) + (compared?.failed ?? 0);
   if (left > 0) throw failed(`${plural(left, 'group')} could not be reconciled`);
-  // The service may know a group that is not recorded yet.
+  // Not after a read: the service may know a group that was not recorded yet.
   if (read === undefined && group && compared && compared.done < compared.total) process.exitCode = 1;
 }

@@ -75,7 +75,7 @@ const PROFILE = {
   faceUrl: 'http://this.is.face.url',
 };
 
-/** The life of a group; the first is the sample of the vendor's documentation. */
+/** The life of a group; the first event is the sample in the vendor's documentation. */
 const EXAMPLES: Readonly<Record<EventType, Partial<EventData> & { readonly at: number }>> = {
   'chat.group.info.changed': { at: 1_670_574_414_123, operator: 'leckie', changed: PROFILE },
   'chat.group.created': { at: 1_670_574_400_000, operator: 'leckie', owner: 'leckie', changed: { name: 'MyGroup' } },

@@ -11,9 +11,8 @@ import { failed } from './options.ts';
 const DELIVERED_MS = 10_000;
 
 /**
- * Sends a signed sample callback from the request to a delivered event, with this configuration's app and receiver: through a
- * bridge of its own, on a free port of loopback with a journal and a file in a temporary folder, so that the real copies do
- * not change.
+ * Sends a signed sample callback, and waits for its delivery, with this configuration's app and receiver, but through a
+ * bridge of its own, on loopback and in a temporary folder, so that the real copies do not change.
  */
 export async function selfTest(config: Config): Promise<{ says: string; fault?: Fault }> {
   const folder = mkdtempSync(join(tmpdir(), 'group-sync-bridge-self-test-'));
@@ -54,7 +53,7 @@ function isolated({ reconcile: _, ...config }: Config, folder: string, path: str
   };
 }
 
-/** Resolves with how it went; throws a fault where the callback is refused or not delivered in time. */
+/** Resolves with how it went; throws a fault if the callback is refused or not delivered in time. */
 async function deliverSample(config: Config, receiverUrl: string, path: string): Promise<string> {
   const { app } = config;
   const sample = generatedSample(app.sdkAppId, 0, 1, Date.now());

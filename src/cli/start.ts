@@ -13,7 +13,7 @@ import { commandLine, shellWord, version } from './installation.ts';
 import { addCommand, configOption, openTo, reachable, requireConfig } from './options.ts';
 import { interruption, type Lines, paint, print } from './terminal.ts';
 
-/** Has V8 collect garbage when a heap has grown to twice, not four times, what was left; this holds for both threads. */
+/** Lets heaps grow to twice, not four times, what a garbage collection left; for both threads. */
 setFlagsFromString('--heap-growing-percent=100');
 
 export function addStart(program: Command): void {
@@ -34,12 +34,12 @@ interface StartOptions {
   readonly log?: LogFormat;
 }
 
-/** How long handles left open by a hanging server may keep the process after everything has stopped. */
+/** How long handles that a hanging server left open may keep the process after everything has stopped. */
 const LEFT_MS = 1_000;
 
 /** Runs until SIGTERM or SIGINT; a second signal ends at once. */
 async function start({ config: named, log = process.stderr.isTTY ? 'text' : 'json' }: StartOptions): Promise<void> {
-  // As the first process of a container it would not be told what comes before somebody listens.
+  // The first process of a container ignores signals until somebody listens.
   const told = interruption();
   process.once('uncaughtException', (thrown) => {
     const why = messageOf(thrown) + whereThrown(thrown);
@@ -47,7 +47,7 @@ async function start({ config: named, log = process.stderr.isTTY ? 'text' : 'jso
     process.exit(1);
   });
   const { file, config } = await requireConfig(named);
-  // Whoever reads the first lines may go away, and the disk that they are written to be full: it runs all the same.
+  // A bridge must go on if the reader of these lines goes away, or their disk is full.
   process.stdout.removeAllListeners('error').on('error', () => {});
   const again = named === undefined ? '' : ` --config ${shellWord(named)}`;
   const { source } = config;
@@ -58,12 +58,11 @@ async function start({ config: named, log = process.stderr.isTTY ? 'text' : 'jso
   setTimeout(() => process.exit(), LEFT_MS).unref();
 }
 
-/** Starts a bridge; SIGHUP has it read its file again. */
+/** Starts a bridge; SIGHUP reloads its file. */
 async function receive(file: string, config: Config, again: string, log: LogFormat): Promise<Bridge> {
   const options = { version: version(), source: { file, load: () => loadConfig(file, process.env) }, log };
-  // Other commands need not load it.
   const starting = import('../bridge.ts').then(({ startBridge }) => startBridge(config, 'info', options));
-  // A SIGHUP that nobody listens to ends the process. The log says what came of the reload.
+  // A SIGHUP without a listener would end the process. The log tells the result of the reload.
   process.on('SIGHUP', () => void starting.then((bridge) => bridge.reload()).catch(() => {}));
   const bridge = await starting;
   const { app, connectors, journal, admin } = config;
@@ -81,7 +80,7 @@ async function receive(file: string, config: Config, again: string, log: LogForm
   return bridge;
 }
 
-/** Returns a callback that a person can send without a tool of ours: none where it must be signed. */
+/** Returns a callback to send with curl; none if it must be signed. */
 function curlLine({ app, receiver }: Config, receiverUrl: string): Lines {
   if (app.callbackTokens !== undefined || receiver.tls !== undefined) return undefined;
   const { port, pathname } = new URL(receiverUrl);
@@ -96,7 +95,7 @@ function curlLine({ app, receiver }: Config, receiverUrl: string): Lines {
   return `  or          curl ${shellWord(`${to}?${query}`)} -d ${shellWord(JSON.stringify(body))}`;
 }
 
-/** Starts a worker; it takes a changed file at its next start, since others have its partitions meanwhile, so SIGHUP is ignored. */
+/** Starts a worker. It ignores SIGHUP: a changed file needs a restart, while other workers take its partitions. */
 async function work(file: string, config: Config, source: Source, again: string, log: LogFormat) {
   process.on('SIGHUP', () => {});
   const { startWorker } = await import('../worker/process.ts');

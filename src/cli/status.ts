@@ -55,10 +55,10 @@ function troubleList(text: string): readonly string[] {
   throw new InvalidArgumentError(`unknown ${unknown}, one of ${TROUBLES.join(', ')} is expected`);
 }
 
-/** Digits alone are milliseconds, as in a configuration. */
+/** Accepts digits alone as milliseconds, as a configuration does. */
 const waitingTime = (text: string): number => lengthOfTime(/^\d+$/.test(text) ? `${text}ms` : text);
 
-/** What copies that are in step may still have. */
+/** Troubles that --wait ignores. */
 const NOT_WAITED_FOR = ['unverified', 'dead-letters'];
 
 async function showStatus(options: StatusOptions): Promise<void> {
@@ -72,26 +72,29 @@ async function showStatus(options: StatusOptions): Promise<void> {
   if (options.check && !isWell(first.status, options.allow)) process.exitCode = 1;
 }
 
-/** Silently ignored arguments would be taken as understood. */
+/** Refuses an option without its other one: silently ignored, it would seem to have worked. */
 const needing = (option: string, other: string): BridgeError => misused(`--${option} needs --${other}`);
 
 function isWell({ verdict: { recording, copies } }: Status, allow: readonly string[] = []): boolean {
   const { tone, troubles } = copies;
-  // Where there are no copies no connector is in trouble, and none is in step.
+  // Without troubles the copies are only in step if they are green: there may be none at all.
   const isInStep = tone === 'green' || (troubles.length > 0 && troubles.every(({ kind }) => allow.includes(kind)));
   return recording.tone === 'green' && isInStep;
 }
 
+const WAIT_STEP_MS = 200;
+
 async function waitInStep(client: AdminClient, options: StatusOptions): Promise<void> {
   const end = Date.now() + (options.timeout ?? 60_000);
   for (;;) {
-    const reading = await readAgain(client, Math.max(1, end - Date.now()));
+    // The last reading needs time, too.
+    const reading = await readAgain(client, Math.max(WAIT_STEP_MS, end - Date.now()));
     const isThere =
       'status' in reading &&
       isWell(reading.status, NOT_WAITED_FOR) &&
       reading.status.connectors.every(({ lag }) => lag === 0);
     if (!isThere && Date.now() < end) {
-      await delay(200);
+      await delay(WAIT_STEP_MS);
       continue;
     }
     if (!('status' in reading)) throw new BridgeError(reading);
@@ -105,7 +108,7 @@ async function read(client: AdminClient, withinMs?: number): Promise<Reading> {
   return { at: Date.now(), status: await client.status(withinMs) };
 }
 
-/** Resolves with a fault where a bridge is restarted meanwhile, or busy: it is waited for. */
+/** Resolves with a fault if the bridge is busy or restarting, so that the caller can go on waiting. */
 async function readAgain(client: AdminClient, withinMs?: number): Promise<Reading | Fault> {
   try {
     return await read(client, withinMs);
@@ -115,7 +118,7 @@ async function readAgain(client: AdminClient, withinMs?: number): Promise<Readin
   }
 }
 
-/** The terminal's other screen, so that what stood on the first one comes back; lines that are too long are cut. */
+/** Switches to the terminal's alternate screen, which leaves the other one unchanged, and cuts long lines. */
 const SCREEN = {
   enter: sequence('\x1b[?1049h\x1b[?25l\x1b[?7l'),
   leave: sequence('\x1b[?7h\x1b[?25h\x1b[?1049l'),
@@ -123,7 +126,7 @@ const SCREEN = {
 };
 const CLEAR = { line: sequence('\x1b[K'), below: sequence('\x1b[J') };
 
-/** Shows one reading a second until Ctrl-C: on a terminal in one place, elsewhere a line a change. */
+/** Shows a reading each second until Ctrl-C: redrawn in place on a terminal, else a line for each change. */
 async function watch(client: AdminClient, first: Reading, json: boolean): Promise<void> {
   const { stdout } = process;
   const signal = interruption();
@@ -154,7 +157,7 @@ function redraw(url: string, now: Reading | Fault, before: Reading | undefined):
       ? statusLines(now, ratesBetween(before, now))
       : [paint('red', describeFault(now)), before && ['', 'before that:', '', statusLines(before)]];
   const lines = linesOf([paint('dim', `${url}  ${new Date().toISOString()}  Ctrl-C ends`), '', found]);
-  // A terminal that does not know its size says that it has 0 rows.
+  // A terminal of unknown size has 0 rows.
   const shown = rows > 1 ? lines.slice(0, rows - 1) : lines;
   write(process.stdout, `${SCREEN.home}${shown.map((line) => `${line}${CLEAR.line}\n`).join('')}${CLEAR.below}`);
 }
@@ -165,7 +168,7 @@ function printChange(json: boolean, now: Reading | Fault, before: Reading | unde
   else answer({ json }, { at, unreachable: describeFault(now) }, `${at} ${describeFault(now)}`);
 }
 
-/** Rates alone are no change, nor is how long something has lasted. */
+/** Identifies a reading without its rates and durations, whose changes are not worth a line. */
 function changeKey(now: Reading | Fault): string {
   if (!('status' in now)) return describeFault(now);
   const callbacks = 'callbacks' in now.status ? now.status.callbacks : '';
@@ -180,7 +183,7 @@ export interface Reading {
 
 type Rates = ReturnType<typeof ratesBetween>;
 
-/** Returns rates per second; undefined without an earlier reading, or if the bridge was restarted in between. */
+/** Returns rates per second; each is undefined without an earlier reading, or if the bridge was restarted since. */
 export function ratesBetween(before: Reading | undefined, now: Reading) {
   const seconds = before === undefined ? 0 : (now.at - before.at) / 1_000;
   const rate = (count: (reading: Reading) => number | undefined): number | undefined => {
@@ -196,7 +199,7 @@ export function ratesBetween(before: Reading | undefined, now: Reading) {
 
 const PAINTS = { green: 'green', amber: 'yellow', red: 'red' } as const;
 
-/** Returns the lines for people; with `rates` they also say what happens per second. */
+/** Returns the lines for people, with `rates` if they are given. */
 function statusLines({ at, status }: Reading, rates?: Rates): Lines {
   const { verdict, warnings = [] } = status;
   return [
@@ -209,7 +212,7 @@ function statusLines({ at, status }: Reading, rates?: Rates): Lines {
   ];
 }
 
-/** Says where the events come from: the receiver and journal of a bridge, the topic of a worker. */
+/** Describes the origin of the events: the receiver and journal of a bridge, or the topic of a worker. */
 function originLines(status: Status, rates: Rates | undefined): Lines {
   if ('source' in status) {
     const { topic, groupId, deadLetters } = status.source;

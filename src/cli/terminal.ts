@@ -5,26 +5,23 @@ import { visible } from '../model/text.ts';
 
 type Style = Parameters<typeof styleText>[0];
 
-/** Stands for the escape of this program's own sequences until they are written: nobody outside can know it. */
+/** Stands for the escape character in this program's own sequences until they are written; outsiders cannot guess it. */
 const OWN = `<${randomUUID()}>`;
 
 /** Marks a sequence of this program's own. */
 export const sequence = (text: string): string => text.replaceAll('\x1b', OWN);
 
-/** Adds colours on a terminal that wants them. */
+/** Adds colours if the terminal wants them. */
 export function paint(style: Style, text: string): string {
   return sequence(styleText(style, visible(text), { stream: process.stdout }));
 }
 
-/**
- * Writes text for people; all of it goes through here. What a terminal would obey is made visible, wherever it comes
- * from: only this program's own sequences get through.
- */
+/** Writes text for people, always: it makes visible whatever a terminal would obey, except this program's own sequences. */
 export function write(stream: NodeJS.WriteStream, text: string): void {
   stream.write(text.split(OWN).map(visible).join('\x1b'));
 }
 
-/** Lines for people, in any order of lists; what is not there is left out. */
+/** Lines for people, in nested lists; false and undefined are left out. */
 export type Lines = string | false | undefined | readonly Lines[];
 
 export function linesOf(lines: Lines): readonly string[] {
@@ -36,18 +33,18 @@ export function print(...lines: readonly Lines[]): void {
   for (const line of linesOf(lines)) write(process.stdout, `${line}\n`);
 }
 
-/** Prints an answer in words, or as JSON where that was asked for. */
+/** Prints an answer in words or, with --json, as JSON. */
 export function answer({ json }: { readonly json?: boolean }, value: unknown, ...words: readonly Lines[]): void {
   print(json ? JSON.stringify(value) : words);
 }
 
-/** What a terminal shows in two columns: emoji, Chinese characters, kana and hangul, and their punctuation, but for the narrow forms. */
+/** What a terminal shows in two columns: emoji, Chinese characters, kana, hangul and their punctuation, except narrow forms. */
 const WIDE =
   /\p{RGI_Emoji}|[[\p{sc=Han}\p{sc=Hiragana}\p{sc=Katakana}\p{sc=Hangul}\u3000-\u303e\u30fc\uff01-\uffe6]--[\uff61-\uffdc]]/gv;
 
 const columnsOf = (text: string): number => [...text.replaceAll(WIDE, '  ').replaceAll(/\p{M}/gu, '')].length;
 
-/** Returns lines with columns as wide as a terminal shows their widest cell; `styleOf` gives the rows that stand out their style. */
+/** Returns the lines of a table, aligned as a terminal shows them; `styleOf` returns the style of a row. */
 export function tableLines(
   heads: readonly string[],
   rows: readonly (readonly string[])[],
@@ -65,7 +62,7 @@ export function tableLines(
   return [line(heads, 'bold'), ...shown.map((row, index) => line(row, styleOf(index)))];
 }
 
-/** Shows a bar on standard error with rate and time left; nothing where that is not a terminal. */
+/** Shows a progress bar on standard error, if that is a terminal. */
 export async function progress(label: string, total: number) {
   const { SingleBar } = (await import('cli-progress')).default;
   const bar = new SingleBar({
@@ -77,7 +74,7 @@ export async function progress(label: string, total: number) {
     etaBuffer: 500,
   });
   const start = performance.now();
-  // A program that ends meanwhile gives the terminal its cursor back, too.
+  // The cursor must come back even if the program ends meanwhile.
   const restore = (): void => bar.stop();
   const interrupted = (name: NodeJS.Signals): void => {
     if (process.listenerCount(name) > 0) return;
@@ -99,7 +96,7 @@ export async function progress(label: string, total: number) {
   return { advance: () => set(done + 1), set, end };
 }
 
-/** Reads again and again until it is over, or until `signal`, and shows how far it is; resolves with the last reading. */
+/** Reads repeatedly until it is over, or until `signal` aborts, and shows the progress; resolves with the last reading. */
 export async function follow<Reading>(
   label: string,
   read: () => Promise<Reading>,
@@ -120,7 +117,7 @@ export async function follow<Reading>(
   }
 }
 
-/** Returns a signal that aborts, with its name as the reason, at the first SIGINT or SIGTERM; the second one ends the program. */
+/** Returns a signal that aborts at the first SIGINT or SIGTERM, whose name is the reason; a second one ends the program. */
 export function interruption(): AbortSignal {
   const stop = new AbortController();
   const onSignal = (name: NodeJS.Signals): void => (stop.signal.aborted ? process.exit(1) : stop.abort(name));

@@ -7,10 +7,7 @@ import type { GroupEvent } from './types.ts';
 const { data } = canonicalEvent.shape;
 const { changed, origin, occurredAtFrom } = data.shape;
 
-/**
- * The event that a reader may rely on. Unlike the writer's own schema it lets through everything that a later bridge may add
- * without a new version (docs/compatibility.md).
- */
+/** The event for readers. It accepts what a later bridge may add without a new version (docs/compatibility.md). */
 export const receivedEvent = canonicalEvent
   .extend({
     data: data
@@ -25,7 +22,7 @@ export const receivedEvent = canonicalEvent
   .loose()
   .meta(canonicalEvent.meta() ?? {});
 
-/** The schema of each type: what is always there in its events is required. */
+/** The schema of each type, which requires what its events always hold. */
 export const receivedEvents = Object.fromEntries(
   EVENT_TYPES.map((type): [EventType, z.ZodType] => [
     type,
@@ -92,7 +89,7 @@ function readEvent(value: unknown): ParsedEvent {
     schema = receivedEvents[value.type as EventType];
   }
   const checked = schema.safeParse(value);
-  // Returns the value itself and not the schema's output, which would lack what a later bridge added.
+  // The schema's own output would lack what a later bridge added.
   if (checked.success) return { ok: true, event: value as GroupEvent };
   const isGroup = isObject(value) && 'versions' in value;
   return invalid('an event', checked.error, isGroup ? 'this looks like a group: read it with parseGroup' : undefined);

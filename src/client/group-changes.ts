@@ -9,7 +9,7 @@ import type { Group, GroupEvent } from './types.ts';
 
 /** One change of one group. */
 export interface GroupChange {
-  /** The group before; undefined where it was not seen before. */
+  /** The group before; undefined if it was not seen before. */
   readonly before: Group | undefined;
   /** The group after. */
   readonly after: Group;
@@ -21,22 +21,22 @@ export interface GroupChange {
 
 /** Where groups are kept between runs, and for several processes of one consumer group: a table, a Redis. */
 export interface GroupStore {
-  /** Returns the group, or undefined where it is not there. */
+  /** Returns the group; undefined if it is unknown. */
   get(groupId: string, source: string): Promise<Group | undefined>;
   /**
-   * Sets the group to `change(group)`, in a transaction or by comparing: after a rebalance two processes may change one group
-   * at the same moment, and none may overwrite what the other wrote.
+   * Sets the group to `change(group)`, in a transaction or by compare-and-set: after a rebalance two processes may change one
+   * group at the same moment, and neither may overwrite the other's change.
    */
   update(groupId: string, source: string, change: (group: Group | undefined) => Group): Promise<unknown>;
 }
 
-/** A message that is no event, or one of a later bridge. */
+/** A message that is not an event, or that a later bridge wrote. */
 export interface PassedOver {
   /** Why it could not be read. */
   readonly fault: MessageFault;
-  /** Where it is. */
+  /** Where the message is. */
   readonly partition: number;
-  /** Where it is in the partition. */
+  /** Its place in the partition. */
   readonly offset: string;
   /** The unchanged message. */
   readonly message: IncomingMessage;
@@ -49,7 +49,7 @@ export interface GroupChangesOptions {
   readonly topic: string;
   /** The consumer group: processes of one group share the partitions. Each topic needs a group of its own. */
   readonly groupId: string;
-  /** Without it groups are kept in memory, and after a restart `before` is what this process has seen since. */
+  /** By default groups are kept in memory, so that `before` only knows what was seen since the start. */
   readonly store?: GroupStore;
   /** Ends the iteration when it aborts, as `break` does. */
   readonly signal?: AbortSignal;
@@ -72,14 +72,14 @@ export function groupChanges(options: GroupChangesOptions): AsyncGenerator<Group
   const { signal } = options;
   const handover = createHandover<Placed>();
   const end = (): void => {
-    // The signal may outlive many of these.
+    // The signal may outlive many iterations.
     signal?.removeEventListener('abort', end);
     handover.end();
   };
   const changes = read(options, handover, end);
   signal?.addEventListener('abort', end);
   if (signal?.aborted) end();
-  // Someone waiting for the next change must be able to stop, too; the generator alone would first wait for it.
+  // A generator's own `return` would wait for the next change first.
   return Object.assign(Object.create(changes) as typeof changes, {
     next: () => changes.next(),
     return: () => {
@@ -100,13 +100,13 @@ async function* read(
 ): ReturnType<typeof groupChanges> {
   const { kafka, topic, groupId, store = memory(), onPassedOver = warn(topic) } = options;
   if (handover.ended) return;
-  // A member that waits for messages notices only after this time that it is to end.
-  // A topic that a reader had created would have the broker's settings, not those that the bridge gives it.
+  // A member that waits for messages notices its end only after `maxWaitTimeInMs`. A topic that a reader created would have
+  // the broker's default settings instead of the bridge's.
   const consumer = kafka.consumer({ groupId, maxWaitTimeInMs: 500, allowAutoTopicCreation: false });
   consumer.on('consumer.crash', ({ payload }) => {
     if (!payload.restart) handover.end(payload.error);
   });
-  // kafkajs shares the partitions of the other topic out to this member as well: nobody would read them.
+  // kafkajs would assign partitions of the other topic to this member, which does not read them.
   consumer.on('consumer.received_unsubscribed_topics', ({ payload: { topicsNotSubscribed: others } }) => {
     handover.end(
       new Error(`the group ${groupId} also reads ${others.join(', ')}: use a separate group for each topic`),
@@ -146,16 +146,16 @@ async function* read(
     end();
     handover.close();
     const left = joined.then(() => consumer.disconnect());
-    // kafkajs keeps looking for a broker that answers, whatever it is told: nobody waits for that.
+    // kafkajs keeps looking for a broker even after it is told to disconnect, which may take for ever.
     if (isConnecting) left.catch(() => {});
     else await left;
   }
 }
 
-/** Hands over the messages of a batch one by one. What was not done with is not resolved, and so never committed. */
+/** Hands over the messages of a batch one by one. An unfinished one is not resolved, and so never committed. */
 async function offer(payload: Batch, handover: Handover<Placed>): Promise<void> {
   const { batch, resolveOffset, heartbeat, commitOffsetsIfNecessary, isRunning, isStale } = payload;
-  // While a change takes long, the member stays in its group. The heartbeat below reports a rebalance.
+  // Keeps the member in its group while a change takes long. The heartbeat below reports a rebalance.
   const beat = setInterval(() => void heartbeat().catch(() => {}), 1_000);
   try {
     for (const message of batch.messages) {

@@ -17,15 +17,15 @@ export interface GroupViewOptions {
   ) => void;
 }
 
-/** A merged copy of the groups. Destroyed groups stay in it, with `destroyed: true`, so that late changes cannot bring them back. */
+/** A merged copy of the groups. Destroyed groups stay, with `destroyed: true`, so that late changes cannot revive them. */
 export interface GroupView {
   /** Merges one event, in any order and any number of times. Returns the resulting group. */
   apply(event: GroupEvent): Group;
-  /** Merges one state of a topic with `content: groups`. Returns the resulting group; undefined for one that is destroyed, without a last state, and was never seen. */
+  /** Merges one state of a topic with `content: groups`. Returns the resulting group; undefined for an unknown, destroyed one without a last state. */
   applyState(state: GroupState): Group | undefined;
   /** Returns the group of the app with this `source`; by default, of the app first seen with a group of this id. */
   get(groupId: string, source?: string): Group | undefined;
-  /** Group id and group, in the order in which they were first seen; an id may come once for each app. */
+  /** Yields each group with its id, in the order first seen; an id may come once for each app. */
   entries(): IterableIterator<[string, Group]>;
   /** The number of groups, destroyed ones included. */
   readonly size: number;

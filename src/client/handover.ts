@@ -1,28 +1,19 @@
-/** Hands values from one to another, who has done with a value when he takes the next. */
-export interface Handover<Value> {
-  /** Resolves with true once the taker is done with the value, with false when it ended before. */
-  offer(value: Value): Promise<boolean>;
-  /** Is done with the value taken before, and waits for the next one; undefined after the end. */
-  take(): Promise<Value | undefined>;
-  /** Takes nothing more; with a reason, `take` throws it. */
-  end(reason?: Error): void;
-  /** Ends, and the value that was taken last was not done with. */
-  close(): void;
-  readonly ended: boolean;
-}
-
 interface Offer<Value> {
   readonly value: Value;
   settle(done: boolean): void;
 }
 
-export function createHandover<Value>(): Handover<Value> {
+export type Handover<Value> = ReturnType<typeof createHandover<Value>>;
+
+/** Hands values to a taker, who is done with a value when taking the next. */
+export function createHandover<Value>() {
   const offers: Offer<Value>[] = [];
   let current: Offer<Value> | undefined;
   let wake = (): void => {};
   let ended = false;
   let failure: Error | undefined;
 
+  /** Accepts no more offers; with a reason, `take` throws it. */
   const end = (reason?: Error): void => {
     failure ??= ended ? undefined : reason;
     ended = true;
@@ -32,21 +23,24 @@ export function createHandover<Value>(): Handover<Value> {
 
   return {
     end,
-    close() {
+    /** Ends, leaving the value taken last unfinished. */
+    close(): void {
       end();
       current?.settle(false);
     },
-    get ended() {
+    get ended(): boolean {
       return ended;
     },
-    offer(value) {
+    /** Resolves with true once the taker is done with the value, with false if it ended before. */
+    offer(value: Value): Promise<boolean> {
       if (ended) return Promise.resolve(false);
       return new Promise((settle) => {
         offers.push({ value, settle });
         wake();
       });
     },
-    async take() {
+    /** Finishes the value taken before, and waits for the next one; undefined after the end. */
+    async take(): Promise<Value | undefined> {
       current?.settle(true);
       current = undefined;
       while (!ended && offers.length === 0) {

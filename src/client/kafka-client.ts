@@ -1,6 +1,6 @@
 import type { IncomingMessage } from './message.ts';
 
-/** What is used of kafkajs. */
+/** The part of kafkajs that is used. */
 export interface KafkaClient {
   consumer(options: { groupId: string; maxWaitTimeInMs: number; allowAutoTopicCreation: boolean }): KafkaConsumer;
 }

@@ -4,7 +4,7 @@ import type { MessageFault } from '../model/fault.ts';
 
 type Bytes = Uint8Array | string;
 
-/** A Kafka message in the form that kafkajs and others have. */
+/** A Kafka message as kafkajs and other clients represent it. */
 export interface IncomingMessage {
   /** The group id. */
   readonly key?: Bytes | null | undefined;
@@ -21,7 +21,7 @@ export interface Unreadable {
 
 export const unreadable = (fault: MessageFault): Unreadable => ({ ok: false, fault });
 
-/** Returns the text of a key or value; undefined where the bytes are not UTF-8. */
+/** Returns the text of a key or value; undefined if the bytes are not UTF-8. */
 export function textOf(bytes: Bytes): string | undefined {
   if (typeof bytes === 'string') return bytes;
   try {
@@ -31,7 +31,7 @@ export function textOf(bytes: Bytes): string | undefined {
   }
 }
 
-/** Returns every header as text; the last of several with one name. */
+/** Returns every header as text, by its name in lower case; the last value of each. */
 export function headersOf(message: IncomingMessage): ReadonlyMap<string, string> {
   const found = new Map<string, string>();
   for (const [name, value] of Object.entries(message.headers ?? {})) {
@@ -42,7 +42,6 @@ export function headersOf(message: IncomingMessage): ReadonlyMap<string, string>
   return found;
 }
 
-/** Parses the value as JSON. */
 export function jsonOf(bytes: Bytes): { readonly ok: true; readonly value: unknown } | Unreadable {
   const text = textOf(bytes);
   if (text === undefined) return unreadable({ code: 'message-not-json', message: 'the value is not UTF-8' });
@@ -53,7 +52,7 @@ export function jsonOf(bytes: Bytes): { readonly ok: true; readonly value: unkno
   }
 }
 
-/** Returns the first problem, which is enough to find the writer. */
+/** Names the first problem, which is enough to find the writer. */
 export function invalid(what: string, error: z.ZodError, suggestion?: string): Unreadable {
   const [issue] = error.issues;
   const path = issue?.path.map(String).join('.') ?? '';

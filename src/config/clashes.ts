@@ -1,4 +1,4 @@
-/** Settings that are right by themselves and cannot hold together. */
+/** Settings that are valid by themselves but not together. */
 import type { z } from 'zod';
 import type { Place } from '../../connectors/contract.ts';
 import {
@@ -24,7 +24,7 @@ import type { Settings, Source } from './schema.ts';
 type Refuse = (path: (string | number)[], message: string) => void;
 type IsWrong = (connector: string) => boolean;
 
-/** Returns what cannot hold together in settings of which some are of one configuration and some of another. */
+/** Returns the clashes in settings that mix two configurations, each valid by itself. */
 export function clashesIn(config: Settings): readonly { readonly path: string; readonly message: string }[] {
   const found: { path: string; message: string }[] = [];
   const refuse: Refuse = (path, message) => void found.push({ path: formatPath(path), message });
@@ -33,10 +33,10 @@ export function clashesIn(config: Settings): readonly { readonly path: string; r
   return found;
 }
 
-/** @param files The configuration, and what it names to be read. */
+/** @param files The configuration file and those that it names to be read. */
 export function refuseClashes(config: Settings, context: z.RefinementCtx, files: FilesRead): void {
   const refuse: Refuse = (path, message) => context.addIssue({ code: 'custom', path, message });
-  // An invalid value says nothing about where it leads.
+  // The places of a connector with an invalid value are unknown.
   const wrong = new Set(context.issues.map(({ path = [] }) => path.slice(0, 2).join('.')));
   const isWrong: IsWrong = (connector) => wrong.has(`connectors.${connector}`);
   refuseSharedPlace(config, files, isWrong, refuse);
@@ -55,9 +55,9 @@ export function refuseClashes(config: Settings, context: z.RefinementCtx, files:
   else refuseInWorker(config, config.source, refuse);
 }
 
-/** Reports a shape that would lose something at its own place: a copy that cannot be read back is never right again. */
+/** Refuses a shape that would lose something: a copy that cannot be read back can never be mended. */
 function refuseShape(name: string, connector: Configured, given: unknown, refuse: Refuse): void {
-  // What all connectors have in common is lost in the inferred type.
+  // The inferred type lacks the settings that all connectors share.
   const shape = shapeSettings.parse(given);
   const at = (path: readonly (string | number)[]) => ['connectors', name, 'shape', ...path];
   const [holds, parts] = [holdsOf(connector), shapesOf(connector)];
@@ -80,11 +80,11 @@ function refuseSharedPort({ receiver, admin }: Settings, refuse: Refuse): void {
   if (receiver.port !== admin.port || admin.port === 0) return;
   if (one !== other && !isEvery(receiver.host) && !isEvery(admin.host)) return;
   const message = 'receiver and admin cannot listen on one port: choose another for one of the two';
-  // The one that is left out has its default.
+  // Points to the port that was set, if the other one is a default.
   refuse([admin.port === DEFAULT_ADMIN_PORT ? 'receiver' : 'admin', 'port'], message);
 }
 
-/** What is sent to the bridge's own servers comes back as no callback, or again and again. */
+/** Sent to its own servers, nothing would arrive as a callback, or it would circle for ever. */
 function refuseOwnAddress({ source, receiver, admin, notify, connectors }: Settings, refuse: Refuse): void {
   const servers = source === undefined ? [receiver, admin] : [admin];
   const isOwn = (text: unknown): boolean => {
@@ -103,9 +103,9 @@ function refuseOwnAddress({ source, receiver, admin, notify, connectors }: Setti
     refuseOwn(['connectors', name, 'url'], 'url' in connector ? connector.url : undefined);
 }
 
-/** Whether the host of a URL is surely where a server listens, as both are written. */
+/** Whether the host of a URL certainly leads to where a server listens, judging by the text alone. */
 function leadsTo(host: string, listening: string): boolean {
-  // Connecting to the wildcard address reaches this machine.
+  // A connection to the wildcard address reaches this machine.
   const asked = isEvery(host) ? (host === '::' ? '::1' : '127.0.0.1') : host;
   if (asked === listening || contains(toAddressList([listening]), asked)) return true;
   if (asked === 'localhost') return isLoopback(listening) || isEvery(listening);
@@ -121,14 +121,14 @@ const BESIDE = [
 
 interface Taken extends Omit<Place, 'option'> {
   readonly by: string;
-  /** What `by` does there, if it does not write. */
+  /** What `by` does there; writing, by default. */
   readonly does?: string;
 }
 
-/** The one name of a file, however it is written. */
+/** Returns the one name of a file, however its path is written. */
 const fileAt = (path: string): string => placesOf({ kind: 'file', path } as Configured)[0]?.name ?? '';
 
-/** Returns the files that settings name to be read: theirs are called certFile, caFile and the like, or are of a new index. */
+/** Returns the files that settings name to be read: keys such as certFile and caFile, and createIndex.file. */
 function filesRead(settings: object, above: Path = []): Taken[] {
   return Object.entries(settings).flatMap(([key, value]): Taken[] => {
     const path = [...above, key];
@@ -139,7 +139,7 @@ function filesRead(settings: object, above: Path = []): Taken[] {
   });
 }
 
-/** Two may write to one place only where they write the same there, each its share; and nobody to what is read. */
+/** Lets two connectors write to one place only if they share the work of writing the same; and nobody to a file that is read. */
 function refuseSharedPlace(config: Settings, files: FilesRead, isWrong: IsWrong, refuse: Refuse): void {
   const taken = filesRead(config);
   taken.push(...files.map(([file, by]) => ({ name: fileAt(file), by, does: 'is read from the' })));
@@ -160,7 +160,7 @@ function refuseSharedPlace(config: Settings, files: FilesRead, isWrong: IsWrong,
     if (!options.enabled || isWrong(name)) continue;
     const configured = options as unknown as Configured & LaneOptions;
     const places = placesOf(configured, shapeSettings.optional().parse(options.shape));
-    // What has another shape is not the same, nor are whole groups that lack what the other one puts there.
+    // Two shapes differ, and so do whole groups with different fields left out by the filter.
     const fields =
       holdsOf(configured) === 'groups' && !readsBack(configured) && configured.filter.changedFields?.toSorted();
     const shape = JSON.stringify([options.shape, fields]);
@@ -172,7 +172,7 @@ function refuseSharedPlace(config: Settings, files: FilesRead, isWrong: IsWrong,
 const isOnePlace = (one: Taken, other: Place): boolean =>
   one.template || other.template ? mayMeet(one.name, other.name) : one.name === other.name;
 
-/** A worker delivers what receiving bridges wrote: it has no use for what those do. */
+/** A worker delivers what receiving bridges wrote, and does none of their work. */
 function refuseInWorker({ receiver, reconcile, connectors }: Settings, source: Source, refuse: Refuse): void {
   if (receiver !== NO_RECEIVER) {
     refuse(['receiver'], 'a worker receives no callbacks: leave receiver out, or leave source out to receive them');

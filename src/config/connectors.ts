@@ -92,13 +92,12 @@ const [first, ...others] = kinds.map(
     }),
 );
 
-/** Returns what a connector has in `batch` in addition to every lane's settings. */
+/** Returns the settings that a connector adds to `batch`. */
 function batchOf(own: unknown): z.ZodRawShape {
   const object = own instanceof z.ZodPrefault ? own.unwrap() : undefined;
   return object instanceof z.ZodObject ? object.shape : {};
 }
 
-/** A user's connector, as a configuration names it. */
 export type OwnKind = LoadedKind | { readonly kind: string; readonly trouble: string };
 interface LoadedKind {
   readonly kind: string;
@@ -106,15 +105,14 @@ interface LoadedKind {
   readonly connector: ConnectorContract<unknown>;
 }
 
-/** Names that a user's connector cannot give to its options. */
 const RESERVED = [...Object.keys(laneOptions.shape), 'kind', 'module'];
 
-/** Returns which of its options have names that every connector has, or that say which it is. */
+/** Returns the options of a user's connector whose names are reserved. */
 export function clashesOf({ options }: ConnectorContract<unknown>): string[] {
   return Object.keys(inputSchemaOf(options).properties ?? {}).filter((key) => RESERVED.includes(key));
 }
 
-/** Asks its own schema, which may be of another copy of zod. Mistakes are explained by the JSON Schema of it. */
+/** Applies the connector's own schema, which may come from another copy of zod; its JSON Schema explains mistakes. */
 function ownSchema({ kind, connector, file }: LoadedKind) {
   const lane = laneOptions.extend({
     batch: batch(connector.maxWaitMs ?? 0, connector.maxEvents),
@@ -134,13 +132,13 @@ function ownSchema({ kind, connector, file }: LoadedKind) {
       const parsedLane = lane.safeParse(Object.fromEntries(keys.filter(isOurs)));
       const parsed = asked(connector, Object.fromEntries(keys.filter((entry) => !isOurs(entry))));
       const issues = [...(parsedLane.error?.issues ?? []), ...('issues' in parsed ? parsed.issues : [])];
-      // Issues of zod 4 have one form, whichever copy made them.
+      // All copies of zod 4 make issues of the same form.
       context.issues.push(...issues.map((issue) => ({ ...issue, input: given }) as z.core.$ZodRawIssue));
       return { ...parsedLane.data, kind, module: file, options: 'data' in parsed ? parsed.data : {} };
     });
 }
 
-/** Calls a foreign schema. Its result must be usable without calling it again, here and in the delivery thread. */
+/** Calls a foreign schema. The result must survive the way to the delivery thread, which does not call it again. */
 function asked({ options, holds, places }: ConnectorContract<unknown>, given: object) {
   try {
     const parsed = options.safeParse(given);
@@ -163,7 +161,7 @@ const connectorName = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$/, {
 export function connectors(own: readonly OwnKind[]) {
   const loaded = own.filter((one) => 'connector' in one).map(ownSchema);
   const troubles = new Map(own.flatMap((one) => ('trouble' in one ? [[one.kind, one.trouble]] : [])));
-  // Inference loses the options that all connectors share, so users' connectors are typed like the built-in ones.
+  // The inferred type lacks the options that all connectors share, so users' connectors are typed like the built-in ones.
   const choices = [...others, ...(loaded as unknown as typeof others)] as const;
   const error = ({ input }: { input?: unknown }) => (isObject(input) ? troubles.get(input.kind as string) : undefined);
   return (

@@ -4,11 +4,11 @@ import type { ReloadResult } from '../model/signal.ts';
 import type { Config, ConnectorConfig } from './schema.ts';
 
 export interface Change extends ReloadResult {
-  /** Takes effect now: the new one, but for what only a start can take. */
+  /** What takes effect now: the new configuration, except for what needs a restart. */
   readonly config: Config;
 }
 
-/** These can be exchanged while callbacks come in; everything else, new settings included, waits for the next start. */
+/** The settings that can be exchanged while callbacks come in; all others, future ones included, wait for a restart. */
 export const EXCHANGEABLE: ReadonlySet<string> = new Set([
   ...['app.callbackTokens', 'app.signWindow'],
   ...['receiver.path', 'receiver.maxBodyBytes', 'receiver.maxInFlight', 'receiver.allowFrom', 'receiver.trustProxy'],
@@ -25,7 +25,7 @@ export function compareConfigs(current: Config, next: Config): Change {
   const changed = both.filter((name) => !isDeepStrictEqual(old[name], wanted[name]));
   const { settings, applied, needsRestart } = inEffect(currentRest, nextRest);
   return {
-    // Each part of it is one of two configurations that the schema has let through.
+    // Each part comes from one of two configurations that passed the schema.
     config: { ...settings, connectors: after } as unknown as Config,
     added: Object.keys(wanted).filter((name) => !Object.hasOwn(old, name)),
     changed,
@@ -42,7 +42,7 @@ export function enabledOf(connectors: Config['connectors']): Readonly<Record<str
 
 type Settings = Readonly<Record<string, unknown>>;
 
-/** Returns the old settings where the two differ and cannot be exchanged, else the new ones. */
+/** Returns the new settings, but the old ones where they differ and cannot be exchanged. */
 function inEffect(before: Settings, after: Settings, prefix = '') {
   const settings: Record<string, unknown> = {};
   const applied: string[] = [];

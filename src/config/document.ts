@@ -16,19 +16,18 @@ import {
 import { type Environment, expand } from './environment.ts';
 import { formatPath, type Path } from './problems.ts';
 
-/** Returns where a value is in the text. */
+/** Where a value is in the text. */
 export interface Place {
   /** The offset of its key; absent in a list and at the top. */
   readonly key: number | undefined;
   readonly value: number;
   readonly collection: boolean;
-  /** Its text was expanded from these. */
+  /** The variables and files that its text was expanded from. */
   readonly variables: readonly string[];
-  /** It could not be read, so what the schema says about it means nothing. */
+  /** Whether it could not be read, so that the schema's issues with it mean nothing. */
   readonly unusable: boolean;
 }
 
-/** Describes a problem at an offset of the text. */
 export interface Finding {
   readonly offset: number;
   readonly path: Path;
@@ -38,12 +37,12 @@ export interface Finding {
 
 export type Reading = ReturnType<typeof readDocument>;
 
-/** Far beyond any honest file, and far below what hurts. What aliases repeat counts each time. */
+/** Far beyond any honest file, and far below what hurts. Each repetition by an alias counts. */
 const MAX_VALUES = 50_000;
 
 /**
- * Reads YAML as plain data, with the place of each value by its path, and expands `${…}` in scalars, never in keys, so
- * that a variable cannot introduce YAML. If the text is not `wellFormed`, `data` is useless.
+ * Reads YAML as plain data, with the place of each value by its path, and expands `${…}` in scalars, so that a variable
+ * cannot introduce YAML; never in keys. If the text is not `wellFormed`, `data` is useless.
  */
 export function readDocument(text: string, environment: Environment) {
   const lineCounter = new LineCounter();
@@ -51,7 +50,7 @@ export function readDocument(text: string, environment: Environment) {
     const { line, col } = lineCounter.linePos(offset);
     return { line: Math.max(1, line), column: Math.max(1, col) };
   };
-  // The walk reports repeated keys, since it knows where the first one is.
+  // `readMap` reports repeated keys, since it knows where the first one is.
   const document = parseDocument(text, { lineCounter, prettyErrors: false, uniqueKeys: false, logLevel: 'error' });
   const targets = new Map<Alias, Node>();
   const anchors = new Map<string, Node>();
@@ -72,7 +71,7 @@ export function readDocument(text: string, environment: Environment) {
   for (const error of [...document.errors, ...document.warnings]) {
     const finding = explain(error, walk);
     const { line } = at(finding.offset);
-    // One slip makes the parser stumble several times on its line, and over all that follows.
+    // One slip causes several errors on its line, and more in all that follows.
     const isEcho = previousLine > 0 && error.message.includes(' in YAML stream');
     if (line !== previousLine && !isEcho) walk.findings.push(finding);
     previousLine = line;
@@ -87,7 +86,6 @@ interface Walk {
   readonly targets: ReadonlyMap<Alias, Node>;
   readonly places: Map<string, Place>;
   readonly findings: Finding[];
-  /** The walk is inside these collections. */
   readonly open: Set<Node>;
   values: number;
   lastQuote: number | undefined;
@@ -98,10 +96,7 @@ function report({ findings }: Walk, offset: number, path: Path, message: string,
   findings.push({ offset, path, message, suggestion });
 }
 
-/**
- * Returns the data of a node; undefined for a plain scalar that expands to nothing, which counts as left out. `key` is
- * where its key is, `alias` the alias that refers to it.
- */
+/** Returns undefined for a plain scalar that expands to nothing. `key` and `alias` are the offsets of what leads to it. */
 function read(walk: Walk, node: unknown, path: Path, key?: number, alias?: number): unknown {
   const [from = 0, to = 0] = (isNode(node) && node.range) || [];
   const start = alias ?? (from < to ? from : (key ?? from));
@@ -130,7 +125,7 @@ function read(walk: Walk, node: unknown, path: Path, key?: number, alias?: numbe
   }
   if (node.type?.startsWith('QUOTE')) walk.lastQuote = start;
   const { text, variables, faults } = expand(value, walk.environment);
-  // Only a scalar written without escapes and folding can be pointed into.
+  // An error can point inside a scalar only if that is written without escapes and folding.
   const inside = from + (node.type?.startsWith('QUOTE') ? 1 : 0);
   const verbatim = walk.text.startsWith(value, inside);
   for (const { index, message, suggestion } of faults) {
@@ -140,7 +135,7 @@ function read(walk: Walk, node: unknown, path: Path, key?: number, alias?: numbe
   return text === '' && variables.length > 0 && faults.length === 0 && isPlain(node) ? undefined : text;
 }
 
-/** Counts values; returns false, and reports it once, after the last one that a file may hold. */
+/** Counts values; returns false, and reports it once, if they are more than a file may hold. */
 function spend(walk: Walk, values: number, offset: number, path: Path): boolean {
   const before = walk.values;
   walk.values += values;
@@ -194,7 +189,7 @@ function readMap(walk: Walk, pairs: readonly Pair[], path: Path, data: Record<st
   return data;
 }
 
-/** Merges `<<: *defaults`, or a list of them: what the mapping itself says wins, then the earlier one. */
+/** Merges `<<: *defaults`, or a list of them: the mapping's own keys win, then the earlier ones. */
 function merge(walk: Walk, node: unknown, path: Path, data: Record<string, unknown>): void {
   for (const source of isSeq(node) ? node.items : [node]) {
     const [start = 0] = (isNode(source) && source.range) || [];
@@ -215,7 +210,7 @@ function isPlain(node: unknown): boolean {
   return isScalar(node) && node.type === 'PLAIN' && node.tag === undefined;
 }
 
-/** Returns the key as it is written: `0x10:` is the key "0x10". */
+/** Returns the key as written: `0x10:` is the key "0x10". */
 function keyName(node: unknown): string | undefined {
   if (!isScalar(node) || node.value === null) return undefined;
   return node.source ?? String(node.value);
@@ -237,17 +232,17 @@ const REMEDIES: Readonly<Partial<Record<Code, string>>> = {
 
 const LACKS_COLON = /^Implicit map keys need to be followed by map values/;
 
-/** Replaces messages of the parser that speak to programmers. */
+/** Replacements for messages of the parser that only programmers understand. */
 const MESSAGES: Readonly<Partial<Record<Code, string>>> = {
   MULTIPLE_DOCS: 'the file holds more than one YAML document',
   RESOURCE_EXHAUSTION: 'this is nested too deeply',
 };
 
-/** Words what yaml found wrong with the text; never quotes the text, since an unquoted password can begin with |. */
+/** Words an error of the parser; never quotes the text, since an unquoted password can begin with |. */
 function explain({ code, pos, message }: YAMLError, { text, lastQuote }: Walk): Finding {
   const [offset] = pos;
   if (/^Missing closing .quote$/.test(message) && lastQuote !== undefined) {
-    // The parser notices at the end of the file; people look for the beginning.
+    // The parser notices it only at the end of the file.
     return { offset: lastQuote, path: [], message: 'this quote is never closed' };
   }
   const own = MESSAGES[code] ?? message.replace(/(?<=\w): .*| \\.*/s, '');

@@ -3,7 +3,6 @@ import { readStart } from '../model/bounded.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Says what is wrong in a text, and at which character of it. */
 interface ExpansionFault {
   readonly index: number;
   readonly message: string;
@@ -12,21 +11,21 @@ interface ExpansionFault {
 
 interface Expansion {
   readonly text: string;
-  /** The variables and files that the text names, as people know them: `NAME`, `file:/path`. */
+  /** The variables and files that the text names, such as `NAME` and `file:/path`. */
   readonly variables: readonly string[];
   readonly faults: readonly ExpansionFault[];
 }
 
 const FORMS = '${NAME}, ${NAME:-default}, ${NAME:+value} and ${file:/path} are supported, and $${ for a literal ${';
 
-/** Matches a literal `${`, a reference, or the beginning of neither. An operand may hold `{…}`, one level deep. */
+/** Matches an escaped `$${`, a reference, or a `${` that is neither. An operand may hold `{…}`, one level deep. */
 const TOKEN =
   /\$\$\{|\$\{(?:file:(?![-+])\s*(?<file>[^{}]*[^{}\s])\s*|(?<name>[A-Za-z_]\w*)(?::(?<operator>[-+])(?<operand>(?:[^{}]|\{[^{}]*\})*))?)\}|\$\{/g;
 
 /**
- * Expands `${NAME}`, `${NAME:-default}` (unset or empty) and `${NAME:+value}` (set and not empty), and `${file:/path}` to
- * what the file holds, less one line end. Operands may hold references themselves; an operand that is not used is not
- * expanded. What a variable or a file holds is never expanded again. `$${` is `${`.
+ * Expands `${NAME}`, `${NAME:-default}` (unset or empty), `${NAME:+value}` (set and not empty), and `${file:/path}` to the
+ * file's content without the last line end. A used operand is expanded in turn; what a variable or a file holds is not.
+ * `$${` stands for `${`.
  */
 export function expand(text: string, environment: Environment): Expansion {
   const variables = new Set<string>();
@@ -47,7 +46,7 @@ export function expand(text: string, environment: Environment): Expansion {
       return '';
     }
     variables.add(name);
-    // Reads own names only: `${constructor}` is not set.
+    // `${constructor}` is not set.
     const value = Object.hasOwn(environment, name) ? environment[name] : undefined;
     const filled = value !== undefined && value !== '';
     if (operator === undefined) {
@@ -66,7 +65,7 @@ export function expand(text: string, environment: Environment): Expansion {
   return { text: expanded, variables: [...variables], faults };
 }
 
-/** Secrets are short: a larger file is none, and was named by mistake. */
+/** Secrets are short: a larger file was named by mistake. */
 const MAX_FILE_BYTES = 65_536;
 
 function contentOf(file: string, report: (message: string, suggestion: string) => void): string {

@@ -16,9 +16,9 @@ export type FilesRead = readonly (readonly [file: string, what: string])[];
 interface ParseOptions<Settings> {
   readonly file: string;
   readonly env: Environment;
-  /** The schema, or what makes it for the data as it is written and for the files that settings are read from. */
+  /** The schema, or a function that makes it from the data and the files that `${file:…}` reads. */
   readonly schema: z.ZodType<Settings> | ((data: unknown, files: FilesRead) => z.ZodType<Settings>);
-  /** The sections that are needed: what is wrong with others does not matter. Without it, all of them. */
+  /** The sections whose problems matter; all of them by default. */
   readonly only?: readonly string[];
 }
 
@@ -64,7 +64,7 @@ export function parseConfig<Settings>(
 ): ConfigResult<Settings> {
   let reading: Reading;
   try {
-    // A byte order mark would push the first line one column to the right.
+    // A byte order mark would shift the columns of the first line.
     reading = readDocument(text.replace(/^\uFEFF/, ''), env);
   } catch (thrown) {
     if (!(thrown instanceof RangeError)) throw thrown;
@@ -74,7 +74,7 @@ export function parseConfig<Settings>(
     section === undefined || (only?.includes(String(section)) ?? true);
   const findings = reading.findings.filter(matters);
   const refused = (): ConfigResult<Settings> => ({ ok: false, problems: problemsOf(findings, reading, file) });
-  // Findings of the schema about half a document would only distract from what broke it.
+  // What the schema found in half a document would only distract from what broke it.
   if (!reading.wellFormed) return refused();
   if (reading.data === null && findings.length === 0) {
     const suggestion = 'config/bridge.yaml is an example, `schema config` prints all settings';
@@ -97,7 +97,7 @@ function filesOf({ places }: Reading): FilesRead {
   );
 }
 
-/** Orders problems by position; what an alias repeats is said once. */
+/** Orders problems by position; reports those that aliases repeat once. */
 function problemsOf(findings: readonly Finding[], { at }: Reading, file: string): Problem[] {
   const distinct = new Map(
     findings.map((finding) => [`${finding.offset}:${finding.message}`, finding] as const).reverse(),
@@ -110,7 +110,7 @@ function problemsOf(findings: readonly Finding[], { at }: Reading, file: string)
     }));
 }
 
-/** Hides all but the scheme of a URL that slipped into the place of a key: it may hold a password. */
+/** Hides all but the scheme of a URL that is a key by mistake: it may hold a password. */
 function masked(key: PropertyKey): PropertyKey {
   return typeof key === 'string' ? key.replace(/:\/\/.*/s, '://…') : key;
 }

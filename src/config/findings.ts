@@ -9,10 +9,10 @@ import { formatPath, type Path } from './problems.ts';
 
 type Issue = z.core.$ZodIssue;
 
-/** zod says this where no branch of a union fits. */
+/** zod's own message if no branch of a union fits. */
 const NONE_FITS = 'Invalid input';
 
-/** Words what the schema holds against the data, each at its place in the text. Neither zod’s messages nor these hold a value. */
+/** Words the schema's issues, each at its place in the text. Neither zod’s messages nor these hold a value. */
 export function findingsOf(issues: readonly Issue[], reading: Reading, guide: JsonSchema): Finding[] {
   const usable = issues.flatMap(narrowed).filter(({ path }) => !placeOf(reading, path).place.unusable);
   const unknown = usable.flatMap((issue) => unknownKeys(issue, reading, guide));
@@ -21,7 +21,7 @@ export function findingsOf(issues: readonly Issue[], reading: Reading, guide: Js
     ...unknown,
     ...others.flatMap((issue) => {
       if (issue.code === 'custom' || !isAbsent(reading.data, issue.path)) return [refused(issue, reading)];
-      // A key that is there under a slightly wrong name is not also reported as missing.
+      // A key that is only misspelt is not reported as missing, too.
       const name = formatPath(issue.path);
       const misspelt = !reading.places.has(name) && unknown.some(({ meant }) => meant === name);
       return misspelt ? [] : [missing(issue, reading, guide)];
@@ -29,13 +29,13 @@ export function findingsOf(issues: readonly Issue[], reading: Reading, guide: Js
   ];
 }
 
-/** Narrows the issue of a union down to those of the branch that fits the shape of the value, else to one for all. */
+/** Narrows the issue of a union down to those of the branch that fits the value's type, else to a single one. */
 function narrowed(issue: Issue): Issue[] {
   if (issue.code !== 'invalid_union' || issue.errors.length === 0) return [issue];
   const [best] = issue.errors
     .filter((branch) => !branch.some((inner) => inner.path.length === 0 && isMismatch(inner)))
     .sort((one, other) => one.length - other.length);
-  // The union's own message is about the value as a whole; an issue deeper inside says more.
+  // The union's own message is about the whole value; an issue deeper inside says more.
   if (best !== undefined && (issue.message === NONE_FITS || best.some(({ path }) => path.length > 0))) {
     return best.flatMap((inner) => narrowed({ ...inner, path: [...issue.path, ...inner.path] }));
   }
@@ -46,7 +46,7 @@ function narrowed(issue: Issue): Issue[] {
   return [issue.message === NONE_FITS ? { ...issue, message: eitherOf([...new Set(wanted)]) } : issue];
 }
 
-/** Makes one sentence of several: `false or an object is expected`. */
+/** Joins sentences into one: `false or an object is expected`. */
 function eitherOf(sentences: readonly string[]): string {
   const wanted = sentences.map((one) => / is expected(, not .+)?$/.exec(one)?.index);
   if (wanted.includes(undefined)) return sentences.join(', or ');
@@ -82,7 +82,7 @@ function missing(issue: Issue, reading: Reading, guide: JsonSchema): Finding {
   const { place, exact } = placeOf(reading, path);
   const what = exact ? `a value is needed, but ${variablesOf(place)} expands to nothing` : 'this key is missing';
   const described = branchesAt(guide, reading.data, path).find(({ description }) => description !== undefined);
-  // zod's own message would only say that it is missing once more.
+  // zod's own message would only repeat that it is missing.
   const more = isZods(issue) ? described?.description : issue.message;
   const choices = choicesOf(issue);
   return {
@@ -111,7 +111,7 @@ function remedyOf(issue: Issue, value: unknown): string | undefined {
   if (typeof value !== 'string') {
     return wanted === 'string' && ['number', 'boolean'].includes(typeof value) ? 'put it in quotes' : undefined;
   }
-  // YAML takes `key:value` for text, and a key with a colon of Chinese or Japanese width.
+  // For YAML, `key:value` is text, and so is a key with a full-width colon.
   if (wanted === 'object' && /^[\w-]+(：|:(?!\/\/))/.test(value)) return KEY_EXPECTED;
   if (wanted === 'array' && /^-\S/.test(value)) return 'a space follows each -';
   return didYouMean(value, choicesOf(issue));
@@ -134,7 +134,7 @@ function variablesOf({ variables }: Place): string {
   return variables.map((name) => `\${${name}}`).join(', ');
 }
 
-/** Returns the place of the deepest value on this path that is in the text. */
+/** Returns the place of the deepest value on this path that exists in the text. */
 function placeOf({ places }: Reading, path: Path): { place: Place; exact: boolean } {
   for (let length = path.length; length >= 0; length -= 1) {
     const place = places.get(formatPath(path.slice(0, length)));
@@ -145,7 +145,7 @@ function placeOf({ places }: Reading, path: Path): { place: Place; exact: boolea
 
 function offsetOf(reading: Reading, path: Path, onKey = false): number {
   const { place, exact } = placeOf(reading, path);
-  // A key missing from the file as a whole has nothing better to point at than its beginning.
+  // A missing key of the top level is reported at the beginning of the file.
   if (!exact && place === reading.places.get('')) return 0;
   return onKey || place.collection ? (place.key ?? place.value) : place.value;
 }

@@ -9,8 +9,8 @@ export function guideOf(schema: z.ZodType): JsonSchema {
 }
 
 /**
- * Gives each text that came where no such text is wanted the type that is: 8080 for what `${PORT}` holds. Only the schema
- * knows whether 0123 is text or a number. A bare `receiver:` whose settings are all commented out is an empty mapping.
+ * Turns texts into the types that the schema expects, such as the content of `${PORT}` into 8080: only the schema knows
+ * whether 0123 is text or a number. A bare `receiver:`, whose settings are all commented out, becomes an empty mapping.
  */
 export function coerce(value: unknown, schemas: readonly JsonSchema[]): unknown {
   const branches = schemas.flatMap((schema) => branchesFor(schema, value));
@@ -59,7 +59,7 @@ function inside(branches: readonly JsonSchema[], key: PropertyKey): JsonSchema[]
   });
 }
 
-/** Returns the alternatives that this value can have meant: those whose constants (`kind: kafka`) it holds. */
+/** Returns the alternatives that this value may be meant as: those whose constants (`kind: kafka`) it holds. */
 function branchesFor(schema: JsonSchema, value: unknown): JsonSchema[] {
   const contradicted = schema.required?.some((key) => {
     const property = schema.properties?.[key];

@@ -5,7 +5,7 @@ import { configSchema } from './schema.ts';
 
 export type JsonSchema = z.core.JSONSchema.JSONSchema;
 
-/** Returns the JSON Schema (draft 7, which editors speak) of the text as it is written: with `${…}` where a scalar stands. */
+/** Returns the JSON Schema (draft 7, for editors) of the file as written: any scalar may be a `${…}`. */
 export function configJsonSchema(): JsonSchema {
   const { $schema, ...schema } = z.toJSONSchema(configSchema, {
     io: 'input',
@@ -17,7 +17,7 @@ export function configJsonSchema(): JsonSchema {
   return { ...($schema !== undefined && { $schema }), $id: 'urn:group-sync-bridge:config', ...admitVariables(schema) };
 }
 
-/** A user's connector, whose options only its module knows; not a misspelt name of a kind. */
+/** Describes a user's connector, whose options only its module knows. Its pattern excludes misspelt names of kinds. */
 function ownConnector(): z.core.JSONSchema.BaseSchema {
   const lane = z.toJSONSchema(laneOptions, { io: 'input', target: 'draft-7' });
   const description = 'The path of a module, relative to this file, or the name of a package installed next to it.';
@@ -30,11 +30,11 @@ function ownConnector(): z.core.JSONSchema.BaseSchema {
 
 const VARIABLE: JsonSchema = { type: 'string', pattern: '\\$\\{' };
 
-/** Also accepts a text with `${` for each scalar that would not accept one itself. */
+/** Accepts a text with `${` for each scalar, too. */
 export function admitVariables(schema: JsonSchema): JsonSchema {
   if (isClosedScalar(schema)) {
     const { title, default: value, description, examples, ...limits } = schema;
-    // Descriptions stay outside of the choice between value and text.
+    // Descriptions apply to both the value and the text.
     const notes = Object.entries({ title, default: value, description, examples });
     return { ...Object.fromEntries(notes.filter(([, note]) => note !== undefined)), anyOf: [limits, VARIABLE] };
   }
@@ -47,7 +47,7 @@ export function admitVariables(schema: JsonSchema): JsonSchema {
     ...(additionalProperties && { additionalProperties: inner(additionalProperties) }),
     ...(items && { items: inner(items) }),
     ...(oneOf && { oneOf: oneOf.map(inner) }),
-    // Once for all branches, and not again in each.
+    // The variable is added once for all branches.
     ...(anyOf && {
       anyOf: [
         ...anyOf.map((one) => (isClosedScalar(one) ? one : inner(one))),
@@ -65,6 +65,6 @@ function isClosedScalar(schema: unknown): boolean {
   if (!isObject(schema)) return false;
   const { type, pattern, format, maxLength, enum: choices } = schema;
   if (type === 'number' || type === 'integer' || type === 'boolean') return true;
-  // Not `const`: it tells connectors apart (`kind: kafka`), and open, it would make every branch fit.
+  // A `const` stays closed: it tells connectors apart (`kind: kafka`), and a variable there would make every branch fit.
   return type === 'string' && [pattern, format, maxLength, choices].some((limit) => limit !== undefined);
 }

@@ -7,7 +7,7 @@ import { password } from '../model/secret.ts';
 import type { Config } from './schema.ts';
 import { duration, text, whole } from './units.ts';
 
-/** As it stands in a request: callers resolve dots and turn backslashes before they ask, and encode what is no ASCII. */
+/** A path as it appears in requests: callers resolve dots and turn backslashes, and encode what is not ASCII. */
 const path = z
   .string()
   .regex(/^(?!.*\/(\.|%2[eE]){1,2}(\/|$))\/[^?#\\\s]*$/, {
@@ -27,7 +27,7 @@ const addressRange = z.string().refine(isAddressRange, {
   error: 'an IP address or a CIDR range is expected, such as 183.192.202.0/25',
 });
 
-/** Says whether only this machine reaches what listens there. */
+/** Whether only this machine can reach a server that listens there. */
 export const isLoopback = (host: string): boolean => host === 'localhost' || isLocal(host);
 
 const tls = z.strictObject({
@@ -173,13 +173,13 @@ export const receiver = z
     path: ['trustProxy'],
     error: 'proxyProtocol needs the load balancers’ addresses here: otherwise anyone could claim any address',
   })
-  // With a slash at its end it is the same path.
+  // A slash at its end does not make it another path.
   .refine(({ path, healthPath }) => path !== healthPath && `${path}/` !== healthPath, {
     path: ['healthPath'],
     error: 'another path than receiver.path is expected',
   });
 
-/** Says who may send callbacks where that is anybody; else returns undefined. */
+/** Returns a warning if anybody may send callbacks, else undefined. */
 export function opennessOf({ app, receiver }: Pick<Config, 'app' | 'receiver'>): string | undefined {
   if (app.callbackTokens !== undefined || receiver.allowFrom !== undefined) return undefined;
   return 'no app.callbackTokens, no receiver.allowFrom: anyone who reaches the receiver can send callbacks and fill the journal';
@@ -208,5 +208,5 @@ export const admin = z
       'a token of at least 16 characters is needed, since admin.host is reachable by other machines: set it, or leave admin.host out to listen on 127.0.0.1 only',
   });
 
-/** Stands for a receiver that was not given, as one and the same object: so that it can be told. */
+/** Stands for a receiver that was not configured; recognized by its identity. */
 export const NO_RECEIVER = receiver.parse({});

@@ -10,7 +10,7 @@ import { type Config, configSchemaWith } from './schema.ts';
 /** Reads the configuration of the bridge. Never throws; reports all problems at once. */
 export function loadConfig(file: string, env: Environment): ConfigResult<Config> {
   const schema = (data: unknown, files: FilesRead) => schemaOf(data, file, files);
-  // What all connectors have in common is lost in the inferred type, not in the schema.
+  // The inferred type lacks the settings that all connectors share; the schema has them.
   const result = readConfig(file, { env, schema }) as ConfigResult<Config>;
   return result.ok ? { ok: true, config: withModules(result.config, dirname(file)) } : result;
 }
@@ -26,7 +26,7 @@ function withModules(config: Config, folder: string): Config {
 
 const BUILT_IN: readonly string[] = connectors.map(({ kind }) => kind);
 
-/** Returns the schema for these settings, including the users' kinds that they name. */
+/** Returns the schema for this data, including the users' kinds that it names. */
 export function schemaOf(data: unknown, file: string, files: FilesRead = []) {
   const folder = dirname(file);
   const named = isObject(data) && isObject(data.connectors) ? Object.values(data.connectors) : [];
@@ -54,6 +54,6 @@ function unknownKind(kind: string): string {
   const own =
     'or the path of a module of your own, such as ./connector.mjs, or a package that is installed next to this file';
   const message = `unknown kind, one of ${BUILT_IN.join(', ')} is expected`;
-  // Which one was probably meant is said of every choice.
+  // The schema itself suggests a built-in kind that was probably meant.
   return nearest(kind, BUILT_IN) === undefined ? `${message} — ${own}` : message;
 }

@@ -1,9 +1,9 @@
 import { escaped } from '../model/text.ts';
 
-/** One mistake in a configuration: where it is and what to do about it. Never contains a value of the configuration. */
+/** A mistake in a configuration: where it is and what to do about it. Never contains a configured value. */
 export interface Problem {
   readonly file: string;
-  /** From 1; absent when the file as a whole is meant. */
+  /** From 1; absent if the whole file is meant. */
   readonly line?: number;
   readonly column?: number;
   /** `connectors.group-events.brokers[0]`, or empty. */

@@ -20,11 +20,11 @@ const restUrl = z
       abort: true,
     },
   )
-  // The vendor's pages print whole URLs of commands, to copy.
+  // The vendor's pages show the whole URLs of commands, which people copy.
   .refine((text) => !/\/v4(\/(group_open_http_svc|ConfigSvc)(\/[^/]*)?)?\/*$/i.test(new URL(text).pathname), {
     error: '/v4/… is added to it: leave that out, such as https://console.tim.qq.com',
   })
-  // What comes after the path, such as a bare ? or #, would take what is added.
+  // A command is appended, which must not end up after a bare ? or #.
   .transform((text) => {
     const { origin, pathname } = new URL(text);
     return origin + pathname.replace(/\/+$/, '');

@@ -7,7 +7,7 @@ import type { ConfigResult } from './file.ts';
 import { formatProblem, type Problem } from './problems.ts';
 import type { Config, Settings } from './schema.ts';
 
-/** Thrown when the file cannot be taken over: nothing changed. The message holds every problem, a line each. */
+/** Thrown if a reload is refused, so that nothing changed. The message has a line for each problem. */
 export class ConfigRefused extends BridgeError {
   override readonly name = 'ConfigRefused';
   readonly problems: readonly Problem[];
@@ -18,26 +18,22 @@ export class ConfigRefused extends BridgeError {
   }
 }
 
-/** The configuration is read from here, again at each reload. */
 export interface ConfigSource {
   readonly file: string;
   load(): ConfigResult<Config>;
 }
 
 interface ReloadPorts {
-  /** Undefined where the bridge was not started from a file. */
+  /** Undefined if the bridge was not started from a file. */
   readonly source: ConfigSource | undefined;
   current(): Config;
-  /** Makes ready what the change needs, or throws a BridgeError; what it returns carries it out, in bounded time. */
+  /** Prepares the change, or throws a BridgeError; returns what carries it out, in bounded time. */
   prepare(change: Change): () => Promise<void>;
   readonly signals: SignalBus;
   stopping(): boolean;
 }
 
-/**
- * Applies what changed in the file; throws ConfigRefused if it cannot. Reloads run one at a time: requests during one
- * share the next, which reads the file again.
- */
+/** Reloads run one at a time: requests during one share the next, which reads the file again. Throws ConfigRefused. */
 export function createReload(ports: ReloadPorts): () => Promise<ReloadResult> {
   let last: Promise<unknown> = Promise.resolve();
   let next: Promise<ReloadResult> | undefined;

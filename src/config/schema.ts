@@ -60,7 +60,7 @@ const settings = (own: readonly OwnKind[]) =>
   });
 export type Settings = z.output<ReturnType<typeof settings>>;
 
-/** Returns the schema of a configuration that names these connectors of its own, and these files to be read, its own among them. */
+/** Returns the schema for a configuration with these users' connectors; `files` are those that it is read from. */
 export const configSchemaWith = (own: readonly OwnKind[], files: FilesRead = []) =>
   settings(own)
     .superRefine((config, context) => refuseClashes(config, context, files))
@@ -68,10 +68,9 @@ export const configSchemaWith = (own: readonly OwnKind[], files: FilesRead = [])
 
 export const configSchema = configSchemaWith([]);
 
-/** What a worker reads. */
 export type Source = NonNullable<Settings['source']>;
 
-/** Holds a connector's settings: those of every lane, and the options of its kind, checked by that connector's own schema. */
+/** A connector's settings: those of every lane, and the options of its kind, checked by that kind's schema. */
 export type ConnectorConfig = LaneOptions & Configured & Readonly<Record<string, unknown>>;
 
 export type Config = Omit<z.output<typeof configSchema>, 'connectors'> & {

@@ -3,7 +3,7 @@ import { wireType } from '../model/event.ts';
 
 const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
-/** Reads milliseconds, written as a number of them or as `250ms`, `30s`, `5m`, `6h`, `7d`. */
+/** Milliseconds, written as a number or as `250ms`, `30s`, `5m`, `6h`, `7d`. */
 export const duration = z.union(
   [
     z.int().nonnegative(),
@@ -24,7 +24,7 @@ const SIZE_EXPECTED = {
   error: 'a size of at least 1MiB is expected: bytes, or a number with KiB, MiB or GiB, such as 10GiB',
 };
 
-/** Reads bytes, written as a number of them or as `512KiB`, `64MiB`, `10GiB`. */
+/** Bytes, written as a number or as `512KiB`, `64MiB`, `10GiB`. */
 export const bytes = z.union(
   [
     z.int().min(UNIT_BYTES.MiB),
@@ -41,7 +41,7 @@ export const text = z.string().min(1);
 
 export const whole = (least: number, most: number): z.ZodInt => z.int().min(least).max(most);
 
-/** Types of groups by any of their names. */
+/** Types of groups by any of their names, without repetitions. */
 export const groupTypes = z
   .array(text)
   .min(1)

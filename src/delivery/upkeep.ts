@@ -49,6 +49,9 @@ type News = { readonly [Key in keyof CopyState]?: CopyState[Key] | undefined };
 /** Voids the last comparison: the destination, or what it should hold, has changed. */
 const UNVERIFIED: News = { verifiedAt: undefined, scope: undefined };
 
+/** Why an event waits that a comparison missed. */
+const NOT_FOUND: Fault = { code: 'event-unsettled', message: 'a comparison did not find it at the destination' };
+
 interface Pass {
   readonly compareNext: Comparison;
   readonly begun: number;
@@ -69,14 +72,14 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
   let isBegun = false;
   let made: string | undefined;
   let identifyAt = 0;
+  /** Which part of the destination could not be asked at the last look. */
+  let unasked: string | undefined;
   /** When the next page is due; unknown before the first step. */
   let pageAt: number | undefined;
   let pass: Pass | undefined;
   const brought = new Set<number>();
   /** All that is known was brought, and nothing was compared since. */
   let isNew = false;
-  /** All that is known was brought, and none of it lay there: it is not brought again until a person asks. */
-  let isVain = false;
 
   const keep = ({ settings, ports: { signals } }: LaneWork, news: News): void => {
     state = Object.fromEntries(
@@ -87,9 +90,8 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
   };
 
   const lose = (lane: LaneWork, reason: string, identity = state.identity, vain = false): void => {
-    isVain = vain;
     const { settings, ports: its, cursor } = lane;
-    const incomplete = { since: its.clock.now(), reason, upTo: cursor };
+    const incomplete = { since: its.clock.now(), reason, upTo: cursor, ...(vain && { vain }) };
     pass = undefined;
     keep(lane, { identity, incomplete });
     const { connector } = settings;
@@ -105,6 +107,7 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     identifyAt = lane.ports.clock.elapsed() + (verify === false ? IDENTIFY_MS : Math.min(IDENTIFY_MS, verify.every));
     if (found === undefined) return;
     const { identity, lost, moved } = found;
+    if (found.unasked !== undefined && unasked === undefined) ports.note(`not compared: ${found.unasked}`);
     // The remembered identity may be outdated or missing: that the destination was just created is evidence, too.
     const noticed = lost ?? (lane.cursor > 0 ? made : undefined);
     // After a move, events continue at the cursor; groups are brought whole.
@@ -112,9 +115,13 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     made = undefined;
     if (moved) {
       [pass, pageAt] = [undefined, undefined];
-      const begins = sink.holds === 'events' ? lane.cursor : undefined;
-      keep(lane, { ...UNVERIFIED, identity, differing: 0, lacking: undefined, begins });
+      const news = { ...UNVERIFIED, identity, differing: 0, lacking: undefined };
+      // None of the events that were lost are to be there.
+      keep(lane, sink.holds === 'events' ? { ...news, begins: lane.cursor, incomplete: undefined } : news);
     }
+    unasked = found.unasked;
+    // The next look is first.
+    if (unasked !== undefined) [pass, pageAt] = [undefined, Math.max(pageAt ?? 0, identifyAt)];
     if (reason !== undefined) lose(lane, reason, identity);
     else if (identity !== state.identity) keep(lane, { identity });
   };
@@ -160,7 +167,7 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
   /** Brings an incomplete copy all that is known, unless a person has to ask for it. */
   const bringAgain = async (lane: LaneWork, sink: Sink): Promise<void> => {
     if (state.incomplete === undefined) return;
-    const { upTo, again = false } = state.incomplete;
+    const { upTo, again = false, vain = false } = state.incomplete;
     if (sink.holds === 'groups') {
       if (restore === 'auto' && !lane.resyncs.some(({ request }) => isOfAll(request)))
         beginResync(lane, { how: 'join' });
@@ -169,7 +176,7 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     const oldest = events.oldest()?.seq ?? upTo + 1;
     if (again && lane.cursor >= upTo) return restored(lane, upTo - oldest + 1);
     // Starts at the oldest event left: pruned ones never come again.
-    if (!again && restore === 'auto' && !isVain) await rewind(lane, oldest - 1);
+    if (!again && restore === 'auto' && !vain) await rewind(lane, oldest - 1);
   };
 
   const begin = (lane: LaneWork, sink: Sink, rate: number, mend: boolean): Pass => {
@@ -181,7 +188,7 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
       filter: settings.filter,
       cursor: () => lane.cursor,
       isWaiting: waiting.holdsBack,
-      bring: (entries: readonly Entry[]) => retryNow(lane, entries),
+      bring: (entries: readonly Entry[]) => retryNow(lane, entries, NOT_FOUND),
       now: its.clock.now,
       random: its.random,
       pageSize: Math.min(rate, MAX_PAGE),
@@ -194,7 +201,7 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
   /** Rethrows, unless reading is not permitted: deliveries need no such right, and the verdict says "not verified". */
   const skipUnreadable = (lane: LaneWork, sink: Sink, thrown: unknown, every: number): void => {
     // A scan starts over; a page is simply read again.
-    if (sink.holds === 'groups' && sink.read === undefined) pass = undefined;
+    if (sink.holds === 'groups' && sink.read === undefined) [pass, identifyAt] = [undefined, 0];
     const { code, message } = faultOf(thrown, 'destination-unreachable');
     if (code !== 'destination-credentials') throw thrown;
     pass = undefined;

@@ -34,7 +34,7 @@ export interface ComparisonPorts {
     /** Whether the event waits for a retry, is a dead letter, or was discarded as one. */
     isOpen(seq: number): boolean;
   };
-  /** Seqs of the events that comparisons have brought, and none has found there since. */
+  /** Seqs of the events that the latest search found missing, and that were brought. */
   readonly brought: Set<number>;
   readonly filter: Filter;
   cursor(): number;
@@ -166,23 +166,25 @@ const MOST_BROUGHT = 100_000;
 export const FRESH_MS = 60_000;
 
 /**
- * Looks for the newest events and some random others; if one is missing, for all. Events older than every one found are
- * taken to be removed by a retention of the destination's own.
+ * Looks for the newest events and some random others; if one is missing, or was brought by an earlier comparison, for all.
+ * Events older than every one found are taken to be removed by a retention of the destination's own.
  */
 function sampleEvents(
   sink: EventSink,
   { events, brought, filter, cursor, bring, now, random, pageSize, mend }: ComparisonPorts,
 ): Comparison {
-  /** Set once something is missing: what is left of the search for all events. */
-  let search: { from: number; readonly upTo: number } | undefined;
-  for (const seq of brought) if (seq < (events.oldest()?.seq ?? Number.POSITIVE_INFINITY)) brought.delete(seq);
-  const sample = (last: number): readonly Entry[] => {
-    const first = events.oldest()?.seq ?? last + 1;
-    const others = Array.from({ length: SAMPLE }, () => first - 1 + Math.floor(random() * (last - first + 1)));
+  const beforeAll = (upTo: number): number => (events.oldest()?.seq ?? upTo + 1) - 1;
+  /** What is left of a search for all events after `from`, and whether any event was found so far. */
+  const searchAfter = (from: number, upTo: number, isAny: boolean) => ({ from, upTo, isAny, looked: 0 });
+  // A sample could not tell whether all that was brought lies there now.
+  let search = brought.size > 0 ? searchAfter(beforeAll(cursor()), cursor(), false) : undefined;
+  const broughtBefore = new Set(brought);
+  brought.clear();
+  const sample = (before: number, last: number): readonly Entry[] => {
+    const others = Array.from({ length: SAMPLE }, () => before + Math.floor(random() * (last - before)));
     const sampled = [
-      ...events.read(Math.max(first - 1, last - SAMPLE), SAMPLE),
+      ...events.read(Math.max(before, last - SAMPLE), SAMPLE),
       ...others.flatMap((after) => events.read(after, 1)),
-      ...[...brought].slice(0, SAMPLE).flatMap((seq) => events.read(seq - 1, 1)),
     ];
     return [...new Map(sampled.map((entry) => [entry.seq, entry])).values()];
   };
@@ -198,29 +200,37 @@ function sampleEvents(
     const ids = looked.map(({ id }) => id);
     const there = ids.length === 0 ? undefined : await sink.find?.(ids, signal);
     const { present = [], missing = [] } = Object.groupBy(looked, ({ id }) => (there?.has(id) ? 'present' : 'missing'));
-    return { looked: looked.length, present, missing };
+    return { looked: looked.length, oldest: Math.min(...present.map(({ seq }) => seq)), missing };
   };
   const searchOn = async (rest: NonNullable<typeof search>, signal: AbortSignal): Promise<Found> => {
     const entries = events.read(rest.from, pageSize);
-    const { looked, present, missing } = await lookFor(entries, rest.upTo, signal);
+    const { looked, oldest, missing } = await lookFor(entries, rest.upTo, signal);
     rest.from = entries.at(-1)?.seq ?? rest.upTo;
-    const found = missing.length;
+    rest.looked += looked;
+    const lacking = missing.filter(({ seq }) => rest.isAny || seq > oldest);
+    rest.isAny ||= missing.length < looked;
+    const found = lacking.length;
     // A destination that does not keep what it takes would be brought the same for ever.
-    const again = mend ? missing.filter(({ seq }) => !brought.has(seq)) : [];
+    const again = mend ? lacking.filter(({ seq }) => !broughtBefore.has(seq)) : [];
     if (again.length > 0) await bring(again);
-    for (const { seq } of present) brought.delete(seq);
-    if (mend) for (const { seq } of missing) if (brought.size < MOST_BROUGHT) brought.add(seq);
+    if (mend) for (const { seq } of lacking) if (brought.size < MOST_BROUGHT) brought.add(seq);
     const why = mend && again.length < found ? NOT_KEPT : undefined;
-    return { looked, found, mended: again.length, why, state: rest.from >= rest.upTo ? 'ended' : 'more' };
+    const page = { looked, found, mended: again.length, why };
+    if (rest.from < rest.upTo) return { ...page, state: 'more' };
+    if (rest.isAny || rest.looked === 0) return { ...page, state: 'ended' };
+    return { ...page, looked: rest.looked, state: 'lost' };
   };
   return async (signal) => {
     if (search !== undefined) return searchOn(search, signal);
     const upTo = cursor();
-    const { looked, present, missing } = await lookFor(sample(upTo), upTo, signal);
-    if (looked > 0 && present.length === 0) return { looked, found: 0, mended: 0, state: 'lost' };
-    const oldest = Math.min(...present.map(({ seq }) => seq));
-    if (missing.every(({ seq }) => seq < oldest)) return { looked, found: 0, mended: 0, state: 'ended' };
-    search = { from: oldest, upTo };
+    const before = beforeAll(upTo);
+    const { looked, oldest, missing } = await lookFor(sample(before, upTo), upTo, signal);
+    const isAny = missing.length < looked;
+    const from = isAny ? oldest : before;
+    if (missing.every(({ seq }) => seq < from)) return { looked, found: 0, mended: 0, state: 'ended' };
+    // Where few events pass the filter, one that is not kept may be all that the sample has.
+    if (!isAny && looked >= SAMPLE) return { looked, found: 0, mended: 0, state: 'lost' };
+    search = searchAfter(from, upTo, isAny);
     return { looked: 0, found: 0, mended: 0, state: 'more' };
   };
 }

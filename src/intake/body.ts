@@ -170,8 +170,8 @@ const notJson = (message: string) => refused({ code: 'not-json', message });
  */
 export function parseBody(
   bytes: Uint8Array,
+  maxBytes: number,
   headers: IncomingHttpHeaders = {},
-  maxBytes = 1_048_576,
 ): Checked<UnderstoodBody> {
   if (bytes.byteLength === 0) return notJson('the body is empty, a JSON object is expected');
   let text: string;

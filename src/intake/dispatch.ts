@@ -39,7 +39,7 @@ export function dispatch(settings: ReceiverSettings, ports: ReceiverPorts): Hand
     if (fault === undefined) return acknowledge(context, 'acknowledged');
     if (fault.code === 'command-refused' && settings.refuseBefore === 'errorCode') return forbid(context, fault);
     const isVerified = settings.sign !== undefined;
-    return isVerified && namesRecorded(context)
+    return isVerified && namesRecorded(context, settings)
       ? acknowledge(context, await keep(context, fault))
       : refuse(context, fault);
   }
@@ -56,16 +56,19 @@ export function dispatch(settings: ReceiverSettings, ports: ReceiverPorts): Hand
   };
 }
 
+const parse = (context: ReceiverContext, { maxBodyBytes }: ReceiverSettings) =>
+  parseBody(context.get('body').bytes, maxBodyBytes, context.env.incoming.headers);
+
 /** Whether the body names a command that becomes an event, whatever the query says. */
-function namesRecorded(context: ReceiverContext): boolean {
-  const body = parseBody(context.get('body').bytes);
+function namesRecorded(context: ReceiverContext, settings: ReceiverSettings): boolean {
+  const body = parse(context, settings);
   return body.ok && COMMANDS.has(body.value.fields.CallbackCommand as string);
 }
 
 function checkOther(context: ReceiverContext, settings: ReceiverSettings): HttpFault | undefined {
   const command = context.get('command');
   if (command === '') return NO_COMMAND;
-  const body = parseBody(context.get('body').bytes);
+  const body = parse(context, settings);
   if (!body.ok) return body.fault;
   return checkCommand(command, body.value.fields) ?? checkAllowed(command, settings);
 }
@@ -94,7 +97,7 @@ type Kept = 'recorded' | 'duplicate' | 'quarantined' | 'acknowledged';
 /** Creates the recorder of callbacks: parse, map, write. It rejects as the journal does. */
 function createRecording(settings: ReceiverSettings, ports: ReceiverPorts) {
   const { clock, signals } = ports;
-  const { sdkAppId, drop, maxBodyBytes } = settings;
+  const { sdkAppId, drop } = settings;
   const isVerified = settings.sign !== undefined;
   const recordOrDefer = createDeferral(settings, ports);
   const run = randomUUID();
@@ -111,9 +114,9 @@ function createRecording(settings: ReceiverSettings, ports: ReceiverPorts) {
 
   /** Reads a body as this command's; 'acknowledged' if it is about a topic of the group. */
   function understand(context: ReceiverContext, read: ReadCommand): Checked<Callback | 'acknowledged'> {
-    const { bytes, fault } = context.get('body');
+    const { fault } = context.get('body');
     if (fault !== undefined) return refused(fault);
-    const body = parseBody(bytes, context.env.incoming.headers, maxBodyBytes);
+    const body = parse(context, settings);
     if (!body.ok) return body;
     const { fields, lossy } = body.value;
     const contradiction =

@@ -6,6 +6,8 @@ import type { CallbackQuery } from './request.ts';
 
 /** An EventTime further ahead of its receipt would win over later changes, so it is not believed. */
 export const MAX_AHEAD_MS = 2_000;
+/** How long the service waits for an answer, after which it may send the callback again. */
+const TIMEOUT_MS = 2_000;
 /** Before 2014 there was no such service: an EventTime from then would lose against everything. */
 export const EARLIEST = Date.UTC(2014, 0, 1);
 /** Believed from many callbacks, an EventTime from this time on would move the service's clock there. */
@@ -61,13 +63,15 @@ const inSeconds = (time: number): boolean => time >= SECONDS.from && time < SECO
 
 /**
  * Returns an EventTime in ms; undefined if no callback of the service can have it. Whole seconds do not order the changes
- * within one second. `near`, the time of receipt, does, as far as it lies in that second.
+ * within one second. `near`, the time of receipt, does, as far as it lies in that second, or so shortly after it that the
+ * callback was on its way. What comes later may be a repetition, which must not win over what followed the first one.
  */
 export function readEventTime(eventTime: unknown, near = 0): number | undefined {
   const given = numberIn(eventTime);
   const inMs = Math.trunc(inSeconds(given) ? given * 1_000 : given);
   if (!(inMs >= EARLIEST && inMs < LATEST)) return undefined;
-  return inSeconds(given) && Number.isInteger(given) ? Math.min(Math.max(inMs, Math.round(near)), inMs + 999) : inMs;
+  const isOrdered = inSeconds(given) && Number.isInteger(given) && near <= inMs + TIMEOUT_MS;
+  return isOrdered ? Math.min(Math.max(inMs, Math.round(near)), inMs + 999) : inMs;
 }
 
 /** Returns how far the EventTime of a recorded event was ahead of its receipt, in ms; undefined if it has none. */

@@ -21,14 +21,14 @@ interface QuarantinePorts {
   readonly signals: SignalBus;
 }
 
-type MapSettings = Pick<ReceiverSettings, 'sdkAppId' | 'drop'>;
+type MapSettings = Pick<ReceiverSettings, 'sdkAppId' | 'drop' | 'maxBodyBytes'>;
 
 const PAGE = 100;
 /** The longest that mapping blocks the thread that receives callbacks, apart from a single one. */
 const STEP_MS = 20;
 
-/** The operations on the quarantine that a person may ask for. */
-export function createQuarantine({ sdkAppId, drop }: MapSettings, { journal, reader, signals }: QuarantinePorts) {
+/** The operations on the quarantine that a person may ask for, by the settings in effect then. */
+export function createQuarantine(settings: () => MapSettings, { journal, reader, signals }: QuarantinePorts) {
   function* pages(most: number): Generator<readonly QuarantinedCallback[]> {
     for (let after = 0, left = most; left > 0; ) {
       const page = reader.quarantined(after, Math.min(left, PAGE));
@@ -51,6 +51,7 @@ export function createQuarantine({ sdkAppId, drop }: MapSettings, { journal, rea
   return {
     /** Maps all callbacks again: after an upgrade the bridge may know their shape. */
     async remap(): Promise<{ mapped: number; left: number }> {
+      const current = settings();
       let mapped = 0;
       let since = performance.now();
       for (const page of pages(Number.POSITIVE_INFINITY)) {
@@ -59,7 +60,7 @@ export function createQuarantine({ sdkAppId, drop }: MapSettings, { journal, rea
             await nextTurn();
             since = performance.now();
           }
-          const event = mapQuarantined({ sdkAppId, drop }, callback);
+          const event = mapQuarantined(current, callback);
           if (event === undefined) continue;
           // Recorded first: after a crash in between it is mapped again, to an event of the same id.
           await journal.record(event);
@@ -81,9 +82,12 @@ export function createQuarantine({ sdkAppId, drop }: MapSettings, { journal, rea
 }
 
 /** Returns undefined if the bridge still does not know the callback's shape. */
-function mapQuarantined({ sdkAppId, drop }: MapSettings, { id, receivedAt, search, body }: QuarantinedCallback) {
+function mapQuarantined(
+  { sdkAppId, drop, maxBodyBytes }: MapSettings,
+  { id, receivedAt, search, body }: QuarantinedCallback,
+) {
   const query = readQuery(search);
-  const parsed = parseBody(body);
+  const parsed = parseBody(body, maxBodyBytes);
   if (!query.ok || !parsed.ok) return undefined;
   const { command = '' } = query.value;
   const { fields, lossy } = parsed.value;

@@ -120,12 +120,12 @@ function connect(file: string, options: DatabaseOptions): { connection: Database
 /** This share of journal.maxBytes is reserved for merging, pruning and cursors, without which a full journal would stay full. */
 export const RESERVE = 0.05;
 
-/** After the setting was lowered, a journal may hold more than it allows. It has its reserve all the same. */
+/** After the setting was lowered, a journal may hold more than it allows. Even then it has a reserve. */
 function limit(connection: DatabaseSync, maxBytes: number): void {
   const read = (name: string) => Number(pragma(connection, name));
   const used = read('page_count') - read('freelist_count');
-  const most = Math.max(Math.floor(maxBytes / read('page_size')), Math.ceil(used / (1 - RESERVE)));
-  connection.exec(`PRAGMA max_page_count = ${most}`);
+  const most = Math.floor(maxBytes / read('page_size'));
+  connection.exec(`PRAGMA max_page_count = ${used > most ? Math.ceil(used / (1 - RESERVE)) : most}`);
 }
 
 /** Rolls back what a power cut interrupted while the file was created, before it had a log. */

@@ -10,11 +10,12 @@ import { type DeliveryReader, ROW_REACH, type Told } from './reads.ts';
  * The delivery of one event by one connector is in one of these states:
  *
  * - pending: its seq is after the connector's cursor. Every recorded event starts here.
- * - delivered: its seq is at or before the cursor, and it has no row in `deliveries`. Only a replay leaves this state.
+ * - delivered: its seq is at or before the cursor, and it has no row in `deliveries`. Left only by a replay, and for
+ *   waiting when a comparison does not find the event.
  * - waiting: it has a row with the time of its next attempt. Entered from pending when the sink says `retry`, and by
  *   every later event of the same group, which must not overtake it. Left for delivered or dead.
- * - dead: it has a row without such a time: a dead letter, with the reason. Only a person moves it on: to waiting by a
- *   retry, out of sight by discarding it.
+ * - dead: it has a row without such a time: a dead letter, with the reason. A person moves it on, to waiting by a retry,
+ *   out of sight by discarding it; a lane only if it finds the destination at fault (see doubt.ts), to waiting.
  *
  * A replay moves the cursor back and deletes the rows after it: those events are pending again.
  *

@@ -100,8 +100,10 @@ export const MIGRATIONS: readonly string[] = [
      connector TEXT NOT NULL,
      PRIMARY KEY (seq, connector)
    ) STRICT, WITHOUT ROWID;`,
-  // To the sixth and the tenth of these something was added once journals had been made by them.
-  `UPDATE deliveries SET cause = cause_of(fault) WHERE state = 'dead' AND cause IS NULL;
+  // Makes up for what was added to two of these after journals had been created with them, and removes deliveries whose
+  // event was pruned, which an earlier state of the bridge kept.
+  `DELETE FROM deliveries WHERE NOT EXISTS (SELECT 1 FROM events WHERE events.seq = deliveries.seq);
+   UPDATE deliveries SET cause = cause_of(fault) WHERE state = 'dead' AND cause IS NULL;
    CREATE TABLE IF NOT EXISTS discarded (
      seq INTEGER NOT NULL,
      connector TEXT NOT NULL,

@@ -1,7 +1,7 @@
-/** The suite's stand-ins for the bridge: a host that remembers its notes, events, and the engine's path to a sink. */
+/** The suite's stand-ins for the bridge: a host that remembers its notes, events, and the path to a sink. */
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import type { ConnectorContract, Host, Outcomes, Sink } from '../../connectors/contract.ts';
+import type { ConnectorContract, Host, Outcomes } from '../../connectors/contract.ts';
 import { deliver } from '../delivery/deliver.ts';
 import { compileFilter, type FilterSettings } from '../delivery/filter.ts';
 import { systemClock } from '../model/clock.ts';
@@ -27,40 +27,34 @@ export function testHost(): Host & { readonly notes: string[] } {
   return { name: HOST_NAME, clock: systemClock, source: sourceOf('1400701118'), notes, note, created: note };
 }
 
-/** Returns the options as the connector takes them; throws when its schema refuses them. */
+/** Parses options as the bridge would; throws if the connector's schema refuses them. */
 export function optionsOf<Options>({ options }: ConnectorContract<Options>, given: unknown): Options {
   const parsed = options.safeParse(given);
   if (parsed.success) return parsed.data;
   assert.fail(`the options are refused: ${parsed.error.issues.map(({ message }) => message).join(', ')}`);
 }
 
-/** A sink as the engine drives it: events go in, outcomes come by event id. */
-export interface Driven {
-  readonly sink: Sink;
-  deliver(batch: readonly CanonicalEvent[], signal: AbortSignal): Promise<Outcomes>;
-  /** Does as the doctor, and throws the first fault that it finds. */
-  check(signal: AbortSignal): Promise<void>;
-  close(): Promise<void>;
-}
+export type Driven = Awaited<ReturnType<typeof openDriven>>;
 
 export interface DrivenSettings {
-  /** The merged state of a group. Without it, states are made of a batch alone where the sink allows that. */
+  /** The merged state of a group; by default it is merged from the delivered events. */
   group?(groupId: string): Group | undefined;
   readonly filter?: FilterSettings;
 }
 
+/** Opens a sink that is driven as by the bridge: events go in, outcomes by event id come out. */
 export async function openDriven<Options>(
   connector: ConnectorContract<Options>,
   options: Options,
   host: Host,
   { group, filter = {} }: DrivenSettings = {},
-): Promise<Driven> {
+) {
   const sink = await connector.open(options, host, never());
   const known = new Map<string, Group>();
   const whole = sink.holds === 'groups' && sink.follow !== undefined;
   return {
     sink,
-    deliver(batch, signal) {
+    deliver(batch: readonly CanonicalEvent[], signal: AbortSignal): Promise<Outcomes> {
       if (whole)
         for (const event of batch)
           known.set(event.subject, merge(known.get(event.subject) ?? newGroup(event.subject), event));
@@ -68,7 +62,8 @@ export async function openDriven<Options>(
       const entries = batch.map((event, index) => entryOf(index, event));
       return deliver(sink, entries, groups, compileFilter(filter), signal);
     },
-    async check(signal) {
+    /** Examines the destination as `check --connect` does, and throws the first fault. */
+    async check(signal: AbortSignal): Promise<void> {
       signal.throwIfAborted();
       for await (const { state, fault } of connector.examine(options, host, signal)) {
         if (state === 'wrong' && fault !== undefined) throw new Unreachable(fault);
@@ -80,7 +75,7 @@ export async function openDriven<Options>(
 
 let lastMoment = 1_670_574_414_123;
 
-/** An event later than all before it, in a group of its own unless one is named. Ids have no order. */
+/** Returns an event later than all earlier ones, in a new group unless one is named. Ids are random. */
 export function makeEvent(
   changed: ChangedFields,
   given: { groupId?: string; id?: string; at?: number } = {},
@@ -101,7 +96,7 @@ export function makeEvent(
 
 export const never = (): AbortSignal => new AbortController().signal;
 
-/** Opens, works, closes and disposes, whatever happens. */
+/** Runs `work` with an opened sink, then closes it and disposes of the place, whatever happens. */
 export async function withSink<Options, T>(
   connector: ConnectorContract<Options>,
   place: Partial<Place> & Pick<Place, 'options'>,
@@ -121,7 +116,7 @@ export async function withSink<Options, T>(
   }
 }
 
-/** Works at a place of its own. */
+/** Runs `work` with a sink at a new place. */
 export async function atNewPlace<Options>(
   { connector, place: newPlace }: Pick<Target<Options>, 'connector' | 'place'>,
   work: (sink: Driven, place: Place) => Promise<void>,
@@ -130,7 +125,7 @@ export async function atNewPlace<Options>(
   await withSink(connector, place, (sink) => work(sink, place));
 }
 
-/** Makes cases that work at a place of their own. */
+/** Returns a function that makes cases, each running at a new place. */
 export const casesAt =
   <Options>(target: Pick<Target<Options>, 'connector' | 'place'>) =>
   (name: string, work: (sink: Driven, place: Place) => Promise<void>): Case => ({
@@ -138,13 +133,13 @@ export const casesAt =
     run: () => atNewPlace(target, work),
   });
 
-/** A fault names a setting of this connector and something to do. */
+/** Asserts that a fault names a setting of this connector and something to do. */
 export function expectUsable(fault: Fault): void {
   assert.match(fault.path ?? '', new RegExp(`^connectors\\.${HOST_NAME}\\.\\w`), 'the path names a setting');
   assert.match(fault.suggestion ?? '', /\w{3}/, 'the suggestion says something');
 }
 
-/** The fault that `work` throws. */
+/** Returns the fault of the Unreachable that `work` must throw. */
 export async function unreachableBy(work: () => Promise<unknown>): Promise<Fault> {
   const thrown = await work().then(
     (value) => assert.fail(`it went through: ${JSON.stringify(value)}`),
@@ -155,7 +150,7 @@ export async function unreachableBy(work: () => Promise<unknown>): Promise<Fault
   return thrown.fault;
 }
 
-/** The events whose versions a group has, each with the values that it set. */
+/** Returns the events whose versions a group holds, each with the values that it set. */
 export function foundInGroup(group: Group, receipt: string): Found[] {
   const ids = new Set(Object.values(group.versions).map(([, id]) => id));
   return Array.from(ids, (id) => {
@@ -170,7 +165,7 @@ export function foundInGroup(group: Group, receipt: string): Found[] {
   });
 }
 
-/** Each event settled as one of `allowed`, and found with its values where its receipt says. */
+/** Asserts that each event is settled as one of `allowed`, and found with its values where its receipt says. */
 export function expectFound(
   batch: readonly CanonicalEvent[],
   outcomes: ReadonlyMap<EventId, Outcome>,
@@ -198,7 +193,7 @@ export function expectFound(
   }
 }
 
-/** As entries, because comparisons of objects overlook a `__proto__` key. */
+/** Returns entries, because comparing objects would overlook a `__proto__` key. */
 function entriesOf(changed: ChangedFields): unknown {
   const { customFields, ...fields } = changed;
   return [Object.entries(fields).sort(), customFields && Object.entries(customFields).sort()];

@@ -1,4 +1,4 @@
-/** What a connector holds that keeps merged groups: filters, reading back, comparing and mending. */
+/** The cases of a connector that keeps merged groups: filters, reading back, comparing and mending. */
 import assert from 'node:assert/strict';
 import type { GroupSink, Outcomes } from '../../connectors/contract.ts';
 import { type Group, merge, newGroup } from '../model/group.ts';
@@ -23,7 +23,7 @@ export function groupCases<Options>(target: Target<Options>): Case[] {
 
 type GroupPlace = Place & Required<Pick<Place, 'copies'>>;
 
-/** Works at a place of its own, where merged groups are held there. */
+/** Runs `work` at a new place, provided that it holds merged groups. */
 async function atCopies<Options>(
   { connector, place: newPlace }: Target<Options>,
   work: (driven: Driven, place: GroupPlace) => Promise<unknown>,
@@ -58,7 +58,7 @@ interface ThreeGroups {
   readonly place: GroupPlace;
 }
 
-/** Three groups at a sink that reads back: a copy that is in step, one that was changed by hand, one that is missing. */
+/** Runs `work` with a sink that reads back, and three copies: in step, changed by hand, and missing. */
 function onThreeGroups<Options>(
   target: Target<Options>,
   work: (groups: ThreeGroups) => Promise<void>,
@@ -76,11 +76,11 @@ function onThreeGroups<Options>(
   });
 }
 
-/** Whatever `work` does, it writes nothing. */
+/** Asserts that `work` writes nothing. */
 async function writingNothing<T>({ readBack }: Place, work: () => Promise<T>): Promise<T> {
   const before = await readBack();
   const result = await work();
-  // With their receipts, which a write would change.
+  // This compares the receipts, too, which a write would change.
   assert.deepEqual(await readBack(), before);
   return result;
 }
@@ -115,5 +115,5 @@ async function repairs({ sink, inStep, changed, missing, place: { copies } }: Th
 
 const kindsById = (outcomes: Outcomes) => Object.fromEntries(Array.from(outcomes, ([id, { kind }]) => [id, kind]));
 
-/** As JSON has it: a key without a value is no key, and objects have one prototype. */
+/** Drops what JSON cannot express: keys without a value, and prototypes. */
 const plain = (value: unknown): unknown => value && JSON.parse(JSON.stringify(value));

@@ -1,4 +1,4 @@
-/** What every connector's life cycle must hold: opening and closing, an unavailable destination, options. */
+/** The cases of every connector's life cycle: opening and closing, an unavailable destination, options. */
 import assert from 'node:assert/strict';
 import { readdirSync, readlinkSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -53,20 +53,20 @@ export function lifeCases<Options>(target: Target<Options>): Case[] {
   ];
 }
 
-/** Open files and sockets of this process, each distinguishable from a later one of the same number. */
+/** Returns the open files and sockets of this process, distinguishable from later ones with the same number. */
 function openHandles(): Set<string> {
   const handles = new Set<string>();
   for (const fd of readdirSync('/proc/self/fd')) {
     try {
       handles.add(`${fd} ${readlinkSync(`/proc/self/fd/${fd}`)}`);
     } catch {
-      // the one that read the folder
+      // This was the handle that read the folder itself.
     }
   }
   return handles;
 }
 
-/** Waits until nothing is open that was not before: a socket is gone a little later than its end was asked for. */
+/** Waits until nothing is open that was not before, since a socket outlives the call that ends it a little. */
 async function untilClosed(before: ReadonlySet<string>): Promise<void> {
   const until = performance.now() + 30_000;
   for (;;) {
@@ -77,7 +77,6 @@ async function untilClosed(before: ReadonlySet<string>): Promise<void> {
   }
 }
 
-/** How soon to give up on an unavailable destination. */
 const UNREACHABLE_MS = 20_000;
 
 export function outageCases<Options>({ connector, unreachable, poison }: Target<Options>): Case[] {
@@ -124,7 +123,6 @@ export function outageCases<Options>({ connector, unreachable, poison }: Target<
   ];
 }
 
-/** Those that need its options alone. */
 export function optionCases<Options>({ connector: { options }, unreachable }: Target<Options>): Case[] {
   const issuesOf = (given: unknown) => {
     const parsed = options.safeParse(given);

@@ -1,4 +1,4 @@
-/** What every connector holds, read back from its real destination: a list of cases for any test runner. */
+/** The cases that every connector must pass, read back from its real destination, for any test runner. */
 import assert from 'node:assert/strict';
 import { types } from 'node:util';
 import { z } from 'zod';
@@ -20,16 +20,15 @@ const whole = z.object({
   }),
 });
 
-/** Returns the cases of a connector, each with places of its own; they may run one after another in any order. */
+/** Returns the cases of a connector, each at places of its own; they run one at a time, in any order. */
 export function connectorCases<Options>(given: Target<Options>): Case[] {
   const { error } = whole.safeParse(given);
   if (error !== undefined) throw new TypeError(`the target of the suite lacks something: ${issuesOf(error)}`);
-  // As the bridge takes it: what it gives is checked, too.
+  // Its answers are checked, too, as in the bridge.
   const target = { ...given, connector: guarded(given.connector) };
   return [...destinationCases(target), ...optionCases(target)];
 }
 
-/** Those that need the destination. */
 export function destinationCases<Options>(target: Target<Options>): Case[] {
   return [
     ...deliveryCases(target),

@@ -2,7 +2,7 @@ import type { ConnectorContract } from '../../connectors/contract.ts';
 import type { CanonicalEvent, ChangedFields, EventId } from '../model/event.ts';
 import type { Group } from '../model/group.ts';
 
-/** What the suite is to know of a connector and of its real destination; the oracle is the destination, read back. */
+/** What the suite must know of a connector and its real destination, which is read back to judge the outcome. */
 export interface Target<Options> {
   /** For the titles: `elasticsearch, content: groups`. */
   readonly name: string;
@@ -12,41 +12,40 @@ export interface Target<Options> {
   place(): Promise<Place>;
   /** Options of an unavailable destination: a closed port. */
   unreachable(): Promise<Readonly<Record<string, unknown>>>;
-  /** A string is the reason why this destination refuses no event. */
+  /** A refused event, or the reason why this destination refuses none. */
   readonly poison: Poison | string;
 }
 
-/** A destination of one case alone: an own index, topic or file. */
+/** The destination of a single case: its own index, topic or file. */
 export interface Place {
-  /** As in the YAML, without what every lane takes. */
+  /** As in the YAML, without the options that every connector has. */
   readonly options: Readonly<Record<string, unknown>>;
-  /** Everything that is there, in the order in which it was written (within a group is enough). */
+  /** Returns everything there, in the order of writing, at least within each group. */
   readBack(): Promise<readonly Found[]>;
-  /** Only where merged groups are held. */
+  /** Present only if merged groups are held. */
   readonly copies?: Copies;
   dispose?(): Promise<void>;
 }
 
-/** What the destination holds of one event. */
 export interface Found {
   readonly id: EventId;
   readonly groupId: string;
-  /** The values that event set and that still stand. */
+  /** The values that this event set, and no later one changed. */
   readonly changed: ChangedFields;
-  /** Where it is, in the form of the connector's receipts. */
+  /** Its place, in the form of the connector's receipts. */
   readonly receipt: string;
 }
 
-/** The copies of groups in one place, looked at and changed by others than the sink. */
+/** The copies of groups in one place, read and changed without the sink. */
 export interface Copies {
   state(groupId: string): Promise<Group | undefined>;
-  /** Where a sink that reads back says the copy is. */
+  /** Returns the location that a sink must name when it reads the copy back. */
   where(groupId: string): string;
   /** Puts this copy there unchanged; undefined removes it. */
   overwrite(groupId: string, state: Group | undefined): Promise<void>;
 }
 
-/** An event that the destination refuses for good, and words of its reason. */
+/** An event that the destination refuses for good, and a pattern of its reason. */
 export interface Poison {
   place(): Promise<Place>;
   event(groupId: string): CanonicalEvent;
@@ -55,6 +54,6 @@ export interface Poison {
 
 export interface Case {
   readonly name: string;
-  /** Rejects where the connector does not hold it. Resolves with a text, the reason, where it cannot be asked of this one. */
+  /** Rejects if the connector fails. Resolves with a text if the case does not apply to it: the reason. */
   run(): Promise<unknown>;
 }

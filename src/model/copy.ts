@@ -9,6 +9,8 @@ export const incomplete = z.object({
   upTo: z.number(),
   /** All of those events are on their way, not just those of some replay. */
   again: z.boolean().exactOptional(),
+  /** They were brought before, and none of them was kept: they are not brought again until a person asks. */
+  vain: z.boolean().exactOptional(),
 });
 
 /** What is known of a connector's copy as a whole, apart from the cursor. */

@@ -10,28 +10,26 @@ import type { ServiceClock } from '../model/service-clock.ts';
 import type { SignalBus } from '../model/signal.ts';
 import { createGroupApi } from './api.ts';
 
-/** After a refresh that failed the next one comes sooner. */
+/** After a failed refresh the next one comes sooner. */
 const RETRY_MS = 60_000;
-/** How soon a reload that asks for them is noticed. */
+/** How soon the addresses are read once a reload asks for them. */
 const IDLE_MS = 5_000;
 
 const kept = z.array(z.string());
 
 interface AddressPorts {
-  /** The settings in effect. */
   settings(): Pick<Config, 'app' | 'receiver' | 'reconcile'>;
-  /** Keeps the last list over restarts. */
+  /** Keeps the latest list across restarts. */
   readonly file: string;
   readonly clock: Clock;
   readonly service?: ServiceClock;
   readonly signals: SignalBus;
-  /** Aborts when the bridge stops. */
   readonly stopping: AbortSignal;
 }
 
 export type ServiceAddresses = ReturnType<typeof keepServiceAddresses>;
 
-/** Keeps the service's addresses current as long as the configuration asks for them. What was known last stays in an outage. */
+/** Keeps the service's addresses current as long as the configuration asks for them; an outage keeps the latest ones. */
 export function keepServiceAddresses({ settings, file, clock, service, signals, stopping }: AddressPorts) {
   let addresses = readKept(file);
   let list = toAddressList(addresses);
@@ -42,7 +40,7 @@ export function keepServiceAddresses({ settings, file, clock, service, signals, 
     if (reconcile === undefined) return;
     const api = createGroupApi({ ...reconcile.api, sdkAppId: app.sdkAppId }, clock, service);
     const found = (await api.addresses(stopping)).filter(isAddressRange).sort();
-    // A service that calls from nowhere is no answer to rely on: its callbacks would be refused, and lost.
+    // An empty list cannot be right, and would have all callbacks refused, and lost.
     if (found.length === 0) throw new Error('its list of addresses is empty');
     const changed = found.join() !== addresses.join();
     addresses = found;
@@ -69,9 +67,8 @@ export function keepServiceAddresses({ settings, file, clock, service, signals, 
   void keep();
 
   return {
-    /** Undefined as long as no list was ever read: then nobody is refused for the address. */
+    /** Undefined until a list was read: until then nobody is refused because of the address. */
     current: (): BlockList | undefined => (addresses.length === 0 ? undefined : list),
-    /** What a person has to see to. */
     warning: (): string | undefined =>
       wanted() && addresses.length === 0
         ? 'receiver.allowFrom: the addresses of the service are not known yet: callers from anywhere are let in'
@@ -79,7 +76,7 @@ export function keepServiceAddresses({ settings, file, clock, service, signals, 
   };
 }
 
-/** A file that is not there, or damaged, is as good as none: the list is read again. */
+/** Ignores a missing or damaged file, since the list is read again anyway. */
 function readKept(file: string): string[] {
   try {
     return kept.parse(JSON.parse(readFileSync(file, 'utf8'))).filter(isAddressRange);

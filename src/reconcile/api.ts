@@ -13,7 +13,6 @@ import { createPace } from './pace.ts';
 
 export type ReconcileSettings = NonNullable<Config['reconcile']> & { readonly sdkAppId: string };
 
-/** A group as the service describes it. */
 export type RemoteGroup = { readonly [Field in ProfileField | 'owner']?: string | undefined } & {
   readonly groupId: string;
   readonly groupType?: string | undefined;
@@ -22,13 +21,12 @@ export type RemoteGroup = { readonly [Field in ProfileField | 'owner']?: string 
 
 export interface GroupsRead {
   /**
-   * Milliseconds since 1970 by the service's clock, at or before the moment when it looked at its data, so that a callback
-   * that is newer than the read always wins over it: the Date header, which is cut to whole seconds, less the time that the
-   * whole call took. Without a Date header that can be right it is this machine's clock less a minute.
+   * Milliseconds since 1970 by the service's clock, at or before the moment when it read its data, so that a callback newer
+   * than the read always wins: the Date header, which is cut to whole seconds, minus the duration of the call. Without a
+   * plausible Date header, this machine's clock minus a minute.
    */
   readonly readAt: number;
   readonly groups: readonly RemoteGroup[];
-  /** The service says that there are no such groups. */
   readonly gone: readonly string[];
   readonly failed: readonly GroupFailure[];
 }
@@ -36,34 +34,31 @@ export interface GroupsRead {
 export interface GroupFailure {
   readonly groupId: string;
   readonly fault: Fault;
-  /** Whether a call later may be answered. */
+  /** Whether a later call may succeed. */
   readonly passes: boolean;
 }
 
-/** Returns the keys of the custom fields that are asked for of these groups. */
 type KeysOf = (ids: readonly string[]) => readonly string[];
 
 export const MAX_IDS = 50;
 const GROUPS = 'group_open_http_svc/';
 const PAGE = 10_000;
-/** The tries of a group whose description is an error that passes. */
+/** How often a group is asked for if its description is a transient error. */
 const ITEM_ATTEMPTS = 4;
-/** After so many single groups refused in a row, without an answer to any call, the call itself may be what is refused. */
+/** After this many single groups were refused in a row, the call itself may be what is refused. */
 const MAX_SINGLE_REFUSALS = 20;
-/** After so many groups that were refused for the configured keys, all of a call are read without before it is halved. */
-const FEW = 3;
 /** The id of no group. */
 const NOWHERE = '@TGS#NOWHERE';
 
 const named = z.looseObject({ GroupId: z.string().min(1) });
-/** `Next` is kept as its digits: it may be larger than 32 bits, and is only handed back. */
+/** `Next` is kept as digits: it may exceed 32 bits, and is only handed back. */
 const list = z.looseObject({
   TotalCount: z.int().catch(0),
   GroupIdList: z
     .array(z.unknown())
     .nullish()
     .transform((list) => list?.map((one) => named.safeParse(one).data) ?? [])
-    // A few odd ones are passed over; where all of them are, it is no list of groups, and not an empty one.
+    // A few odd entries are ignored; if all are odd, this is not a list of groups, rather than an empty one.
     .refine((list) => list.length === 0 || list.some((one) => one !== undefined))
     .transform((list) => list.filter((one) => one !== undefined)),
   Next: z
@@ -71,7 +66,7 @@ const list = z.looseObject({
     .nullish()
     .transform((next) => String(next || 0)),
 });
-/** An empty list may be left out beside its count; an answer that says nothing of groups is none. */
+/** An empty list may be omitted beside its count; an answer with neither is refused. */
 const listed = z.custom((given) => isObject(given) && ('TotalCount' in given || 'GroupIdList' in given)).pipe(list);
 const addressList = z.looseObject({
   IPList: z
@@ -89,7 +84,7 @@ const item = z.looseObject({
   AppDefinedData: z.array(z.unknown()).optional().catch(undefined),
 });
 
-/** A list that the service does not give while it gives others; `off` when the feature is not switched on for the app. */
+/** The service refuses one list while it gives others; `off` if the feature is not switched on for the app. */
 export class ListRefused extends BridgeError {
   override readonly name = 'ListRefused';
   readonly off: boolean;
@@ -101,17 +96,15 @@ export class ListRefused extends BridgeError {
 
 export type GroupApi = ReturnType<typeof createGroupApi>;
 
-/** `service` learns the service's time from each answer that has it. */
+/** `service` learns the service's time from the answers. */
 export function createGroupApi(settings: ApiSettings, clock: Clock, service = createServiceClock(clock)) {
   const { list, groups: perSecond } = settings.callsPerSecond;
   const pace = { list: createPace(list, clock), groups: createPace(perSecond, clock) };
   const { call, once, faultOf } = createCaller(settings, clock, service);
-  /** Groups that were refused one by one since the last answer. */
+  /** How many single groups were refused since the last answer. */
   let refusedInRow = 0;
-  /** Times in a row that groups were refused with the configured keys, and read without. */
-  let keysRefusedInRow = 0;
 
-  /** Asks for at most MAX_IDS groups with the custom fields `keys`. Throws a BridgeError when the service cannot be asked. */
+  /** Asks for at most MAX_IDS groups with the custom fields `keys`. Throws a BridgeError if the service cannot be asked. */
   async function ask(ids: readonly string[], keys: readonly string[], signal: AbortSignal) {
     const custom = keys.length > 0 && { AppDefinedDataFilter_Group: keys };
     const filter = { GroupBaseInfoFilter: Object.keys(asked), ...custom };
@@ -120,9 +113,12 @@ export function createGroupApi(settings: ApiSettings, clock: Clock, service = cr
     const info = described.safeParse('body' in answer ? answer.body : undefined);
     if (info.success && 'readAt' in answer) {
       refusedInRow = 0;
-      return { readAt: answer.readAt, ...classify(ids, info.data.GroupInfo, faultOf) };
+      const { tooLarge, ...found } = classify(ids, info.data.GroupInfo, faultOf);
+      // Said of one group, it is a matter of what the call asks for, too.
+      if (tooLarge !== undefined) return { fault: tooLarge, about: 'group', again: 'less' } as const;
+      return { readAt: answer.readAt, ...found };
     }
-    // Said of the whole call, it is said of the one group that is asked for.
+    // The whole call asked for one group only.
     if ('goneAt' in answer && answer.goneAt !== undefined && ids.length === 1) {
       refusedInRow = 0;
       return { readAt: answer.goneAt, groups: [], gone: ids, failed: [] };
@@ -132,39 +128,41 @@ export function createGroupApi(settings: ApiSettings, clock: Clock, service = cr
     return refusal;
   }
 
-  /** As `ask`; what is refused, or answered at too great a length, in halves, down to the one group that it is about. */
+  /** Whether the service refuses these keys for any group, rather than for what one group holds. */
+  const refuses = async (keys: readonly string[], signal: AbortSignal): Promise<boolean> =>
+    keys.length > 0 && 'fault' in (await ask([NOWHERE], keys, signal));
+
+  /** Like `ask`, but halves a call that is refused, or whose answer is too long, down to the group that is the reason. */
   async function groups(ids: readonly string[], keysOf: KeysOf, signal: AbortSignal): Promise<GroupsRead> {
     const keys = keysOf(ids);
     const answer = await ask(ids, keys, signal);
-    if (!('fault' in answer)) {
-      if (keys.length > 0) keysRefusedInRow = 0;
-      return answer;
-    }
+    if (!('fault' in answer)) return answer;
     const { fault, about } = answer;
-    // Anybody may have told of the key that is refused: it must not cost the group. One that is configured is refused for all.
-    const isForKeys = keys.length > 0 && about !== 'moment' && (ids.length === 1 || keysRefusedInRow >= FEW);
+    const isOne = ids.length === 1;
+    // The refused key may come from a stranger's callback, which must not cost the group. A configured one fails for all groups.
+    const mayBeKeys = keys.length > 0 && about !== 'moment';
+    const isForKeys = mayBeKeys && (isOne || (await refuses(keysOf([]), signal)));
     const plain = isForKeys ? await ask(ids, [], signal) : answer;
     if (!('fault' in plain)) {
-      if (keys.length === keysOf([]).length) keysRefusedInRow++;
       const unread = plain.groups.map(({ groupId }) => ({ groupId, fault: aboutKeys(fault), passes: false }));
       return { ...plain, failed: [...plain.failed, ...unread] };
     }
-    if (ids.length > 1) {
+    if (!isOne) {
       const middle = ids.length >> 1;
       return joined(
         await groups(ids.slice(0, middle), keysOf, signal),
         await groups(ids.slice(middle), keysOf, signal),
       );
     }
-    // So many ids may really be bad: then a group that exists nowhere is still answered as such.
+    // That many ids may really be bad: if so, the service still answers for a group that does not exist.
     const isCall = ++refusedInRow >= MAX_SINGLE_REFUSALS && 'fault' in (await ask([NOWHERE], keys, signal));
     if (isCall) throw new BridgeError(fault);
     const failed = ids.map((groupId) => ({ groupId, fault, passes: about === 'moment' }));
-    // Nothing was read, which dates nothing.
+    // Nothing was read, so this must not date anything when joined.
     return { readAt: Number.POSITIVE_INFINITY, groups: [], gone: [], failed };
   }
 
-  /** As `groups`; those whose description is an error that passes are asked for a few times more. */
+  /** Like `groups`, but asks a few more times for those whose description is a transient error. */
   async function read(ids: readonly string[], keysOf: KeysOf, signal: AbortSignal): Promise<GroupsRead> {
     let found = await groups(ids, keysOf, signal);
     for (let attempt = 1; attempt < ITEM_ATTEMPTS; attempt++) {
@@ -177,15 +175,12 @@ export function createGroupApi(settings: ApiSettings, clock: Clock, service = cr
     return found;
   }
 
-  /**
-   * Yields all group ids of a type, in pages of up to 10,000. Throws ListRefused when the service does not give this list, and
-   * a BridgeError when it cannot be asked.
-   */
+  /** Yields all group ids of a type, page by page. Throws ListRefused for this list, a BridgeError for any. */
   async function* groupIds(groupType: string, signal: AbortSignal) {
     let limit = PAGE;
     const seen = new Set<string>();
     for (let next: string | undefined = '0'; next !== undefined; ) {
-      // JSON.stringify would change the digits of Next.
+      // JSON.stringify would round a large Next.
       const body = `{"Limit":${limit},"Next":${next},"GroupType":${JSON.stringify(groupType)}}`;
       const answer = await call(pace.list, `${GROUPS}get_appid_group_list`, body, signal);
       if ('fault' in answer && answer.again === 'less' && limit > 1) {
@@ -202,7 +197,7 @@ export function createGroupApi(settings: ApiSettings, clock: Clock, service = cr
       const { GroupIdList, TotalCount, Next } = page.data;
       yield { ids: GroupIdList.map(({ GroupId }) => GroupId), total: TotalCount };
       if (seen.has(Next)) {
-        // Asked for once more it would be given once more, without an end.
+        // Asking for it again would never end.
         const fault = { ...faultOf(`its Next ${Next} was repeated`), suggestion: 'reconcile again later' };
         throw new ListRefused(aboutList(unusable(fault)), false);
       }
@@ -211,7 +206,7 @@ export function createGroupApi(settings: ApiSettings, clock: Clock, service = cr
     }
   }
 
-  /** Returns the addresses that callbacks come from, to receivers in China and elsewhere. Throws a BridgeError. */
+  /** Resolves with the addresses that callbacks come from, inside and outside China. Throws a BridgeError. */
   async function addresses(signal: AbortSignal): Promise<string[]> {
     const found: string[] = [];
     for (const nettype of ['5', '6']) {
@@ -222,7 +217,7 @@ export function createGroupApi(settings: ApiSettings, clock: Clock, service = cr
     return [...new Set(found)];
   }
 
-  /** Makes one cheap, signed call. Resolves with the number of the app's groups; throws a BridgeError that says what is wrong. */
+  /** Makes one cheap, signed call. Resolves with the number of the app's groups; throws a BridgeError if it fails. */
   async function examine(signal: AbortSignal): Promise<number> {
     const answer = await once(`${GROUPS}get_appid_group_list`, '{"Limit":1,"Next":0}', signal);
     const page = listed.safeParse('body' in answer ? answer.body : undefined);
@@ -233,17 +228,17 @@ export function createGroupApi(settings: ApiSettings, clock: Clock, service = cr
   return { groups: read, groupIds, addresses, examine };
 }
 
-/** Says of a group that it was read without its custom fields. */
+/** The fault of a group that was read without its custom fields. */
 const aboutKeys = (fault: Fault): Fault => ({
   ...fault,
   path: 'reconcile.customFields',
   suggestion:
-    'its custom fields were not read, all else was: the service refuses one of the keys, which may come from a callback',
+    'its custom fields were not read, all else was: check their values, and the keys, which may come from a callback',
 });
 
 const unusable = (fault: Fault) => ({ fault, about: 'list', again: 'no' }) as const;
 
-/** Says of a list what is worded for a group, or for a call that can ask for less. */
+/** Rewords, for a list, a fault about a group or about a call that could ask for less. */
 function aboutList({ fault, about, again }: Pick<CodeClass, 'about' | 'again'> & { fault: Fault }): Fault {
   if (again === 'less') return { ...fault, suggestion: 'a smaller list cannot be requested: ask the vendor' };
   if (about !== 'group') return fault;
@@ -253,7 +248,7 @@ function aboutList({ fault, about, again }: Pick<CodeClass, 'about' | 'again'> &
 
 function joined(one: GroupsRead, other: GroupsRead): GroupsRead {
   return {
-    // The older moment is right for both.
+    // The earlier moment is safe for both.
     readAt: Math.min(one.readAt, other.readAt),
     groups: [...one.groups, ...other.groups],
     gone: [...one.gone, ...other.gone],
@@ -272,17 +267,18 @@ const NO_ID: Fault = {
   suggestion: 'no event and no copy can name this group',
 };
 
-/** Tells apart the groups that the service describes, those that it does not have, and those that it fails to describe. */
+/** Sorts the groups into those described, those that do not exist, and those that the service fails to describe. */
 function classify(
   ids: readonly string[],
   items: readonly unknown[],
   faultOf: (what: string, kind: CodeClass) => Fault,
-): Omit<GroupsRead, 'readAt'> {
+): Omit<GroupsRead, 'readAt'> & { readonly tooLarge: Fault | undefined } {
+  let tooLarge: Fault | undefined;
   const groups: RemoteGroup[] = [];
   const gone: string[] = [];
   const failed: GroupFailure[] = [];
   const read = items.flatMap((one) => item.safeParse(one).data ?? []);
-  // What is described is there, whatever else the answer says of it.
+  // A description proves that the group exists, even if the answer also holds an error for it.
   const itemOf = new Map(
     [...read, ...read.filter(({ ErrorCode }) => ErrorCode === 0)].map((one) => [one.GroupId, one]),
   );
@@ -294,15 +290,17 @@ function classify(
     else if (kind === CODE_CLASSES.gone) gone.push(groupId);
     else if (kind !== undefined) {
       const what = one === undefined ? 'the answer leaves it out' : `${one.ErrorCode} ${one.ErrorInfo}`;
-      failed.push({ groupId, fault: faultOf(what, kind), passes: kind.about === 'moment' });
+      const fault = faultOf(what, kind);
+      if (kind.again === 'less') tooLarge = fault;
+      failed.push({ groupId, fault, passes: kind.about === 'moment' });
     }
   }
-  return { groups, gone, failed };
+  return { groups, gone, failed, tooLarge };
 }
 
 function toGroup(groupId: string, read: z.output<typeof item>): RemoteGroup {
   const custom = read.AppDefinedData?.flatMap((one) => customField.safeParse(one).data ?? []);
-  // What is longer, or more, than a group holds would differ in each run.
+  // Values that a group cannot hold would differ in each run.
   const held = (field: string, value: string | undefined) => (fits([field, value]) ? value : undefined);
   return {
     groupId,

@@ -1,4 +1,4 @@
-/** One call of the vendor's REST API, and others like it while that may help. */
+/** Calls of the vendor's REST API, with retries. */
 import { isUtf8 } from 'node:buffer';
 import { randomInt } from 'node:crypto';
 import { z } from 'zod';
@@ -18,7 +18,7 @@ export type ApiSettings = NonNullable<Config['reconcile']>['api'] & { readonly s
 /** The service gives up after 3 s. */
 const TIMEOUT_MS = 5_000;
 const ATTEMPTS = 8;
-/** The tries of a call whose code nobody knows. */
+/** How often a call with an unknown error code is made. */
 const UNKNOWN_ATTEMPTS = 3;
 export const FIRST_DELAY_MS = 250;
 const MAX_DELAY_MS = 10_000;
@@ -26,9 +26,9 @@ const MAX_DELAY_MS = 10_000;
 const MAX_ANSWER_BYTES = 8 * 1_048_576;
 const NO_DATE_MARGIN_MS = 60_000;
 
-/** Whatever is of another type than expected, or null, counts as not said, and costs no more than itself. */
+/** A value of an unexpected type, or null, counts as absent, so that it does not cost the rest of the answer. */
 export const text = z.string().optional().catch(undefined);
-/** A sentence, of which a thousand may be kept and shown. */
+/** In characters, since a thousand such sentences may be kept and shown. */
 const MOST_INFO = 300;
 export const verdict = {
   ErrorCode: z.coerce.number().int().catch(0),
@@ -37,22 +37,21 @@ export const verdict = {
     .transform((info) => truncate(info, MOST_INFO))
     .catch(''),
 };
-/** Any other JSON that is answered says nothing: it is no list without groups. */
+/** Other JSON is not an answer of this API, and must not pass for a list without groups. */
 const top = z
   .custom<object>((answer) => isObject(answer) && ('ActionStatus' in answer || 'ErrorCode' in answer))
   .pipe(z.looseObject({ ...verdict, ActionStatus: text }));
 
-/** Why a call has no answer that can be used. */
 interface Trouble {
   readonly fault: Fault;
   readonly about: CodeClass['about'];
   readonly again: CodeClass['again'];
   readonly attempts: number;
-  /** Of an answer that there is no such group: see GroupsRead.readAt. */
+  /** Set if the answer is that there is no such group; see GroupsRead.readAt. */
   readonly goneAt?: number;
 }
 
-/** Says what an answer of the service at this address, or the lack of one, means. */
+/** Words the failures of the service at this address. */
 function createWords(address: () => string) {
   function faultOf(
     what: string,
@@ -70,7 +69,7 @@ function createWords(address: () => string) {
   function httpTrouble(status: number, location: string | null) {
     if (status >= 300 && status < 400 && location !== null) {
       const kind = { ...CODE_CLASSES.request, advice: 'use that address, or check the proxies in between' };
-      // Without its query, which may repeat the signature of the call.
+      // The query is omitted, since it may repeat the signature of the call.
       const [target] = location.split(/[?#]/);
       return trouble(`it redirects to ${target} (HTTP ${status})`, kind);
     }
@@ -81,7 +80,7 @@ function createWords(address: () => string) {
   return { faultOf, trouble, httpTrouble };
 }
 
-/** Makes calls to the service, at the pace it allows, at the first of its addresses that can be reached. */
+/** Makes calls to the service, at the pace it allows, to the first reachable one of its addresses. */
 export function createCaller(settings: ApiSettings, clock: Clock, service: ServiceClock) {
   const { sdkAppId, identifier, secretKey } = settings;
   const sigs = createUserSigs(sdkAppId, identifier, secretKey, clock);
@@ -90,7 +89,7 @@ export function createCaller(settings: ApiSettings, clock: Clock, service: Servi
 
   const { faultOf, trouble, httpTrouble } = createWords(() => bases[base] ?? '');
 
-  /** Makes one call, and others like it while that may help. Returns the last trouble where it is not the caller's. */
+  /** Makes a call, and repeats it while that may help. Returns trouble with a list or a group; throws any other. */
   async function call(
     pace: Pace,
     command: string,
@@ -152,7 +151,7 @@ export function createCaller(settings: ApiSettings, clock: Clock, service: Servi
     const { status, headers } = response;
     if (status !== 200) return httpTrouble(status, headers.get('location'));
     const date = headers.get('date');
-    // What lay in a cache says when it was put there.
+    // The Date of a cached answer is the time when it was cached.
     const isFresh = !(Number(headers.get('age') ?? 0) > 0);
     if (isFresh && !Number.isNaN(Date.parse(date ?? ''))) service.observe(Date.parse(date ?? '') + 500);
     if (bytes === undefined) return trouble(`its answer is larger than ${MAX_ANSWER_BYTES} bytes`, GARBAGE);
@@ -160,7 +159,7 @@ export function createCaller(settings: ApiSettings, clock: Clock, service: Servi
     const parsed = top.safeParse(read(bytes));
     if (!parsed.success) return trouble('its answer is not that of this API', GARBAGE);
     const { ErrorCode: code, ErrorInfo: info, ActionStatus } = parsed.data;
-    // Of several groups the top-level code says nothing: each has its own.
+    // If groups are described, each has its own code, and the one of the answer says nothing.
     const found = 'GroupInfo' in parsed.data && classOf(code)?.about !== 'caller' ? undefined : classOf(code);
     const kind = found ?? (code === 0 && ActionStatus === 'FAIL' ? UNKNOWN : undefined);
     const readAt = readAtOf(isFresh ? date : null, tookMs, sentAt);
@@ -169,7 +168,7 @@ export function createCaller(settings: ApiSettings, clock: Clock, service: Servi
     return kind === CODE_CLASSES.gone ? { ...refusal, goneAt: readAt } : refusal;
   }
 
-  /** Makes one call without patience, at each address until one can be reached: a person waits for it. */
+  /** Makes a call once, at each address until one can be reached, since a person waits for it. */
   async function once(command: string, body: string, signal: AbortSignal) {
     for (let left = bases.length; ; left--) {
       const answer = await ask(command, body, signal, {});
@@ -181,9 +180,9 @@ export function createCaller(settings: ApiSettings, clock: Clock, service: Servi
 }
 
 const HTTP = CODE_CLASSES.request;
-/** A page of somebody on the way may pass. */
+/** A page from something on the way may be temporary. */
 const GARBAGE: CodeClass = { ...HTTP, again: 'later' };
-/** Written into copies, it would be a wrong text: the call is made in halves, down to the group that it is about. */
+/** Copies would get a wrong text; this class has the call halved, down to the group with the text. */
 const UNREADABLE: CodeClass = { ...CODE_CLASSES.parameter, advice: 'set the texts of this group again' };
 const UNREACHED: CodeClass = {
   ...CODE_CLASSES.internal,
@@ -191,7 +190,7 @@ const UNREACHED: CodeClass = {
   advice: 'check that it is reachable from here; reconcile resumes where it stopped',
 };
 
-/** Returns what an answer says; undefined where it is no JSON. */
+/** Parses an answer; returns undefined if it is not JSON. */
 function read(bytes: Uint8Array): unknown {
   try {
     return parseJson(new TextDecoder().decode(bytes));
@@ -200,10 +199,9 @@ function read(bytes: Uint8Array): unknown {
   }
 }
 
-/** See GroupsRead.readAt. */
 export function readAtOf(date: string | null, tookMs: number, sentAt: number): number {
   const served = date === null ? Number.NaN : Date.parse(date);
-  // A Date that is far off was written by another machine on the way, or lay in a cache.
+  // A Date that is far off comes from another machine or from a cache.
   const believed = Math.abs(served - sentAt) <= MAX_SKEW_MS;
   return believed ? Math.floor(served - tookMs) : sentAt - NO_DATE_MARGIN_MS;
 }

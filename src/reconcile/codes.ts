@@ -1,13 +1,13 @@
-/** The service's error codes, as its tables of several years have them: what each means for a run, and what a person can do. */
+/** The service's error codes, from its tables of several years: what each means for a run, and what a person can do. */
 import type { FaultCode } from '../model/fault.ts';
 
 export interface CodeClass {
   readonly fault: FaultCode & `service-${string}`;
-  /** `later`: a call like it may be answered. `renewed`: one with a new signature. `less`: one that asks for less. */
+  /** Which call may succeed: the same one `later`, one with a `renewed` signature, one that asks for `less`, or none. */
   readonly again: 'later' | 'renewed' | 'less' | 'no';
-  /** What it is about: the app or the caller, so that no call will be answered; one list or one group; or nothing that lasts. */
+  /** What it concerns: the caller or app, so that no call can succeed; one list or group; or only this `moment`. */
   readonly about: 'caller' | 'list' | 'group' | 'moment';
-  /** The setting to look at, below `reconcile.api` unless it names another section. */
+  /** The setting concerned: of `reconcile.api`, unless it names another section. */
   readonly setting?: string;
   readonly says: string;
   readonly advice: string;
@@ -129,7 +129,7 @@ export const CODE_CLASSES = {
     again: 'less',
     about: 'group',
     says: 'the answer would be too large',
-    advice: 'the call is made again for less',
+    advice: 'the group is too large even alone: shorten its texts',
     codes: [10_018],
   },
 } as const satisfies Record<string, CodeClass>;
@@ -147,7 +147,7 @@ const BY_CODE = new Map<number, CodeClass>(
   Object.values(CODE_CLASSES).flatMap((one: CodeClass) => one.codes.map((code) => [code, one] as const)),
 );
 
-/** Returns what a code means; undefined for 0. All unknown ones that begin with 702 are the service's own trouble. */
+/** Returns the class of a code; undefined for 0. Unknown codes from 70200 to 70299 are the service's own trouble. */
 export function classOf(code: number): CodeClass | undefined {
   if (code === 0) return undefined;
   return BY_CODE.get(code) ?? (code >= 70_200 && code < 70_300 ? CODE_CLASSES.internal : UNKNOWN);

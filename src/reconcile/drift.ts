@@ -10,14 +10,12 @@ import { eventId, type Identity } from '../model/event-id.ts';
 import { fieldOf, type Group, type Version } from '../model/group.ts';
 import type { RemoteGroup } from './api.ts';
 
-/** What differs between the merged state and what the service says. */
 type Drift = NonNullable<ReturnType<typeof driftOf>>;
 
 /**
- * Invariant 4: compares the merged state with what the service says, field by field; returns undefined if nothing
- * differs. A field changed after `readAt` is newer than the read and left alone. A field that no event has set differs
- * from an empty one, so that a copy holds every field in the end. A group destroyed here but alive there was created
- * anew, and is taken whole.
+ * Invariant 4: compares the merged state with what the service says, field by field; returns undefined if nothing differs.
+ * A field changed after `readAt` is newer than the read, and stays. A field that no event has set differs from an empty
+ * one, so that copies end up with every field. Of a group destroyed here but alive there, all fields differ: it is new.
  */
 export function driftOf(state: Group | undefined, remote: RemoteGroup, readAt: number) {
   const versions = state?.versions ?? {};
@@ -47,17 +45,17 @@ export function driftOf(state: Group | undefined, remote: RemoteGroup, readAt: n
     changed,
     ...(groupType && { groupType: remote.groupType }),
     ...(owner && remote.owner !== undefined && { owner: remote.owner }),
-    /** The names of what differs, for the report. */
+    /** The names of the differing fields, for the report. */
     fields: state === undefined ? ['new'] : revived ? ['destroyed'] : fields,
   };
 }
 
-/** Takes the callback to be newer than a read of the same millisecond. */
+/** A callback counts as newer than a read in the same millisecond. */
 function isNewer(version: Version | undefined, readAt: number): boolean {
   return version !== undefined && version[0] >= readAt;
 }
 
-/** More than a call takes, and than an EventTime may be ahead of the service's clock. */
+/** Longer than a call takes, and further than an EventTime may be ahead of the service's clock. */
 const AHEAD_MS = 10_000;
 
 /**
@@ -72,7 +70,7 @@ export function fieldsAhead(state: Group, remote: RemoteGroup | undefined, readA
 
 interface ReadContext {
   readonly sdkAppId: string;
-  /** The version of what was read, by the service's clock. */
+  /** The time of the read by the service's clock, which becomes the version of its fields. */
   readonly readAt: number;
   /** Milliseconds since 1970, by this clock. */
   readonly now: number;
@@ -85,7 +83,7 @@ export function readEvent(remote: RemoteGroup, { changed, owner, groupType }: Dr
   return eventOf('chat.group.info.read', data, { command: 'reconcile', owners: [owner, groupType] }, context);
 }
 
-/** Tells whether it is news of a group that the service no longer has it: it is alive here, and nothing newer is known. */
+/** Whether a group that the service no longer has is still alive here, and nothing newer than the read is known. */
 export function isNewlyGone(state: Group | undefined, readAt: number): state is Group {
   if (state === undefined || state.destroyed) return false;
   return !Object.values(state.versions).some((version) => isNewer(version, readAt));

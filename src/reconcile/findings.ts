@@ -1,4 +1,4 @@
-/** What the latest dry run found, group by group: in a file, since it may be every group there is. */
+/** What the latest dry run found, group by group: in a file, since every group may be concerned. */
 import { type FileHandle, open, rm, writeFile } from 'node:fs/promises';
 import type { CanonicalEvent } from '../model/event.ts';
 import { fieldsOf, fieldText, type Group, newGroup } from '../model/group.ts';
@@ -14,18 +14,17 @@ export function keepFindings(file: string) {
   let written: Promise<unknown> = rm(file, { force: true });
   const append = (text: string, flag: 'a' | 'w'): Promise<void> => {
     const write = (): Promise<void> => writeFile(file, text, { flag, mode: 0o600 });
-    // Each after the one before, whatever became of that.
+    // Writes go one after another, even if the one before failed.
     const appended = written.then(write, write);
     written = appended.catch(() => {});
     return appended;
   };
   return {
-    /** Forgets what the dry run before had found. */
     begin: () => append('', 'w'),
     async add(findings: readonly ReconcileFinding[]): Promise<void> {
       if (findings.length > 0) await append(findings.map((one) => `${JSON.stringify(one)}\n`).join(''), 'a');
     },
-    /** Returns at most `limit` findings from a place in the file on, fewer when they are large, and the place after them. */
+    /** Returns at most `limit` findings from an offset in the file on, fewer if they are large, and the offset after them. */
     async page(after: number, limit: number): Promise<{ findings: ReconcileFinding[]; next?: number }> {
       await written.catch(() => {});
       const bytes = await readLines(file, after);
@@ -40,7 +39,7 @@ export function keepFindings(file: string) {
   };
 }
 
-/** Reads from a place on, at least one whole line where there is one. */
+/** Reads from an offset on, at least one whole line if there is one. */
 async function readLines(file: string, from: number): Promise<Buffer> {
   let handle: FileHandle;
   try {
@@ -59,7 +58,7 @@ async function readLines(file: string, from: number): Promise<Buffer> {
   }
 }
 
-/** Returns what the event would change in the group as it is known. */
+/** Returns what the event would change in the merged group. */
 export function findingOf(state: Group | undefined, event: CanonicalEvent): ReconcileFinding {
   const known = state ?? newGroup(event.subject);
   const fields = fieldsOf(event).flatMap(([field, after]) => {

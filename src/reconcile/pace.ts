@@ -1,27 +1,26 @@
 import type { Clock } from '../model/clock.ts';
 
-// Own code, since p-throttle counts from when calls are sent: the service counts them when they arrive, in windows of its own.
+// Own code, since p-throttle counts calls when they are sent; the service counts them when they arrive, in its own windows.
 
-/** The most that a turn may catch up after timers or a busy machine made it late. */
+/** How much a turn may catch up after timers or a busy machine made it late. */
 const LATE_MS = 25;
 
 export type Pace = ReturnType<typeof createPace>;
 
 /**
- * Keeps calls at a rate that the service never refuses, evenly spaced, whatever delays they meet on their way. A call arrives
- * between being sent and being answered. So it counts from the one until a whole window after the other, and no more are let
- * go than a window allows.
+ * Keeps calls at a rate that the service never refuses, evenly spaced, whatever delays they meet on their way. A call
+ * arrives sometime between being sent and being answered, so it counts from the one until a whole window after the other.
  */
 export function createPace(perSecond: number, clock: Clock) {
   const spacingMs = 1_000 / perSecond;
   const most = Math.max(1, Math.floor(perSecond));
-  /** A millisecond more, since timers are not finer. */
+  /** One millisecond is added, the precision of timers. */
   const windowMs = most * spacingMs + 1;
   let next = 0;
   let underway = 0;
-  /** When calls were answered, the earliest first. */
+  /** The times of the answers, earliest first. */
   const answered: number[] = [];
-  /** Turns come one after the other, so that those that wait are not all late together. */
+  /** Turns wait for one another, so that they do not all wake up late at once. */
   let last: Promise<unknown> = Promise.resolve();
 
   const take = async (signal: AbortSignal): Promise<() => void> => {
@@ -41,13 +40,13 @@ export function createPace(perSecond: number, clock: Clock) {
     };
   };
   return {
-    /** Resolves when the next call may go out, with what to do once it was answered or given up. */
+    /** Resolves when the next call may be sent, with what to call once it is answered or given up. */
     turn(signal: AbortSignal): Promise<() => void> {
       const turn = last.then(() => take(signal));
       last = turn.catch(() => {});
       return turn;
     },
-    /** Lets nobody call for this long: the service says that calls came too fast. */
+    /** Delays all calls, after the service refused one as too early. */
     pause(ms: number): void {
       next = Math.max(next, clock.elapsed() + ms);
     },

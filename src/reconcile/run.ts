@@ -20,16 +20,15 @@ import { driftOf, fieldsAhead, goneEvent, isNewlyGone, readEvent } from './drift
 import { type Findings, findingOf } from './findings.ts';
 
 export interface PlannedRun {
-  /** It is filled meanwhile. */
   readonly run: ReconcileRun;
-  /** Reads only these groups, and lists nothing. */
+  /** The groups to read, instead of those listed and known. */
   readonly groupIds: readonly string[] | undefined;
-  /** Only a run over everything that records can be resumed: the others leave no trace. */
+  /** Whether it covers everything and records: only such a run leaves a trace, and can be resumed. */
   readonly whole: boolean;
   readonly resumed: boolean;
-  /** Destroys whatever the service no longer has, however much that is. */
+  /** Whether to destroy whatever the service no longer has, however much that is. */
   readonly allowGone: boolean;
-  /** The groups that the whole run before could not read. */
+  /** The groups that the previous whole run could not read. */
   readonly failedBefore: ReconcileRun['failures'];
 }
 
@@ -40,34 +39,32 @@ export interface RunPorts {
   readonly reader: ReconcileReader;
   readonly clock: Clock;
   readonly signals: SignalBus;
-  /** Where a dry run writes what it finds. */
   readonly findings: Findings;
 }
 
-/** The most calls under way at once: the service's rate binds, not its distance (200 calls a second at 150 ms each). */
+/** How many calls run at once: enough that the service's rate is the limit, not its latency (200 a second, 150 ms each). */
 const CALLS = 32;
-/** Answers that come within this time share one commit. */
+/** Answers within this time share one commit. */
 const GATHER_MS = 10;
 const KNOWN_PAGE = 1_000;
-/** Failures that are remembered from run to run. */
+/** How many failures are remembered from run to run. */
 const MAX_FAILURES = 1_000;
-/** A group that fails with the same answer in so many runs is no news any more. */
+/** A group that fails alike in this many runs no longer counts as failed. */
 const LASTING_RUNS = 3;
-/** Groups that are gone are looked at, and recorded, so many at a time: callbacks come in between. */
+/** How many gone groups are examined or recorded at a time, so that callbacks come in between. */
 const STEP = 500;
-/** Findings that are written at a time. */
 const LISTED = 1_000;
-/** A percentage of few groups is none: so many may go in any case. */
+/** This many groups may go in any case, since a percentage of few groups is none. */
 const FEW = 20;
 
 export const newCounts = (): ReconcileRun['counts'] => reconcileRun.shape.counts.parse({});
 
-/** Performs the run and notes in it how it ended. One that the service, the journal or `signal` stopped is resumed from there. */
+/** Performs the run and notes how it ended. If the service, the journal or `signal` stops it, it can be resumed. */
 export async function performRun(plan: PlannedRun, settings: ReconcileSettings, ports: RunPorts, signal: AbortSignal) {
   const { run, whole, resumed } = plan;
   const { journal, clock, signals } = ports;
   const { read, gone } = run.counts;
-  // When a run is resumed, what failed, and what is gone, is read again.
+  // A resumed run reads failed and gone groups again.
   Object.assign(run.counts, { read: read - gone, gone: 0, failed: 0, destroyed: 0, withheld: 0, lasting: 0 });
   try {
     if (whole && !resumed) await journal.beginReconcile(run);
@@ -76,17 +73,17 @@ export async function performRun(plan: PlannedRun, settings: ReconcileSettings, 
     run.endedAt = clock.now();
   } catch (thrown) {
     run.stopped = signal.aborted ? 'it was stopped' : describeFault(faultOf(thrown, 'internal'));
-    // Nothing can be resumed of it: it leaves no trace.
+    // It cannot be resumed, so this is its end.
     if (!whole) run.endedAt = clock.now();
   }
-  // The journal may take no more: what is not noted is read again.
+  // If the journal refuses this, the next run only reads more than necessary.
   if (whole) await journal.recordRead([], [], run).catch(() => {});
   const { startedAt, dryRun, counts, stopped } = run;
   const ms = Math.max(0, clock.now() - startedAt);
   signals.emit('reconcile.ended', { ms, dryRun, counts, ...(stopped !== undefined && { stopped }) });
 }
 
-/** Reads the groups and records what differs. Throws when the service cannot be asked or the journal cannot record. */
+/** Reads the groups and records what differs. Throws if the service cannot be asked or the journal cannot record. */
 async function readGroups(plan: PlannedRun, settings: ReconcileSettings, ports: RunPorts, signal: AbortSignal) {
   const failed = new AbortController();
   const either = AbortSignal.any([signal, failed.signal]);
@@ -98,19 +95,19 @@ async function readGroups(plan: PlannedRun, settings: ReconcileSettings, ports: 
       await settlement.settle(await ports.api.groups(next.value, keys, either));
     }
   };
-  // The first failure ends the other calls, and is the one that is thrown.
+  // The first failure aborts the other calls, and is thrown.
   await Promise.all(Array.from({ length: CALLS }, () => work().catch((thrown) => failed.abort(thrown))));
   either.throwIfAborted();
   await settlement.destroy();
 }
 
-/** The custom fields to ask for: the service returns no others. */
+/** Returns the custom fields to ask for, since the service returns no others. */
 function keysOf(ids: readonly string[], configured: readonly string[], groups: GroupReader): string[] {
   const seen = ids.flatMap((groupId) => Object.keys(groups.get(groupId)?.customFields ?? {}));
   return [...new Set([...configured, ...seen])];
 }
 
-/** Returns what counts the groups of an answer, and records what differs; what is gone waits for the end of the run. */
+/** Counts the groups of each answer, and records what differs; gone groups wait for the end of the run. */
 function createSettlement(plan: PlannedRun, settings: ReconcileSettings, ports: RunPorts) {
   const { groups, journal, clock, findings } = ports;
   const { run, whole, allowGone, failedBefore } = plan;
@@ -118,7 +115,7 @@ function createSettlement(plan: PlannedRun, settings: ReconcileSettings, ports: 
   const { sdkAppId } = settings;
   const found: CanonicalEvent[] = [];
   const through: string[] = [];
-  /** Groups known that the service does not have, each with the moment of its read. */
+  /** The groups that the service does not have, each with the time of the read. */
   const gone: { groupId: string; readAt: number }[] = [];
   const before = new Map(failedBefore.map(({ groupId, message, runs }) => [groupId, { message, runs }]));
   let committing: Promise<void> | undefined;
@@ -131,7 +128,7 @@ function createSettlement(plan: PlannedRun, settings: ReconcileSettings, ports: 
       await journal.recordRead(found.splice(0), through.splice(0), whole ? run : undefined);
       recorded = counted;
     } catch (thrown) {
-      // It is read again, and counted then: counted twice, it would let more be destroyed.
+      // These groups will be read and counted again; counting them twice would let more groups be destroyed.
       Object.assign(counts, structuredClone(recorded));
       throw thrown;
     }
@@ -162,7 +159,7 @@ function createSettlement(plan: PlannedRun, settings: ReconcileSettings, ports: 
       passes: true,
     });
 
-  /** A change that came meanwhile merges with these as one that comes later does. */
+  /** Changes that came meanwhile need no care: they merge like later ones. */
   const recordGone = async (doomed: ReadonlyMap<string, string>, context: { sdkAppId: string; now: number }) => {
     for (let step = gone.splice(0, STEP); step.length > 0; step = gone.splice(0, STEP)) {
       const events = step.flatMap(({ groupId, readAt }) => {
@@ -204,13 +201,13 @@ function createSettlement(plan: PlannedRun, settings: ReconcileSettings, ports: 
       if (run.dryRun) return findings.add(events.map((event) => findingOf(groups.get(event.subject), event)));
       return record(events, read);
     },
-    /** Invariant 4: never destroys by surprise. What is gone is recorded at the end, unless it is too much of what is known. */
+    /** Invariant 4: never destroys by surprise. Records gone groups at the end, unless they are too many of those known. */
     async destroy(): Promise<void> {
       const context = { sdkAppId, now: clock.now() };
       const listed: ReconcileFinding[] = [];
-      /** With those that are gone, which a run that stops before its end counts again. */
+      /** Includes gone groups, which a run that stops early counts again. */
       let { known } = counts;
-      /** The groups to destroy, with their types: they are looked at once, however long it takes to record them. */
+      /** The groups to destroy, with their types: examined once, however long it takes to record them. */
       const doomed = new Map<string, string>();
       for (const [index, { groupId, readAt }] of gone.entries()) {
         if (index % STEP === STEP - 1) await turn();
@@ -242,15 +239,12 @@ const NO_ROOM: Fault = {
   suggestion: 'raise it; groups forget and groups prune make room, too',
 };
 
-/** Returns how many of the groups known one run may destroy. */
+/** Returns how many of the known groups one run may destroy. */
 export function mostGone(maxGone: number | string, known: number): number {
   return typeof maxGone === 'number' ? maxGone : Math.max(FEW, (Number.parseFloat(maxGone) / 100) * known);
 }
 
-/**
- * Yields what the service lists, then what is known here and was not in the lists: those groups are gone, or of a type that
- * is not listed.
- */
+/** Yields the groups that the service lists, then the other known ones: they are gone, or of a type without a list. */
 async function* idsToRead(
   { run, groupIds, resumed }: PlannedRun,
   groupTypes: readonly string[],
@@ -269,7 +263,7 @@ async function* idsToRead(
   for (const groupType of groupTypes) {
     const ofOthers = listed.size;
     try {
-      // Lists have a rate of their own, so the next page is asked for while this one is read.
+      // Lists have their own rate, so the next page is fetched while the groups of this one are read.
       for await (const { ids, total } of prefetched(api.groupIds(groupType, signal))) {
         run.total = Math.max(before, ofOthers + total);
         for (const groupId of ids) {
@@ -280,8 +274,8 @@ async function* idsToRead(
       }
       answered = true;
     } catch (thrown) {
-      // One list's refusal does not void the others; nor does any trouble with it, where another was given before. Were it about
-      // the caller or the service after all, no group can be read either, which ends the run.
+      // A list's refusal does not void the others, nor does other trouble once a list was given: if that concerns the whole
+      // service, reading the groups will fail, too, and end the run.
       const isItsOwn = thrown instanceof ListRefused || (answered && thrown instanceof BridgeError && !signal.aborted);
       if (!isItsOwn) throw thrown;
       const off = thrown instanceof ListRefused && thrown.off;
@@ -291,7 +285,7 @@ async function* idsToRead(
   }
   let known = groups.livingIds('', KNOWN_PAGE);
   for (; known.length > 0; known = groups.livingIds(known.at(-1) ?? '', KNOWN_PAGE)) {
-    // Mostly none of them is left, and this is the thread that answers callbacks.
+    // Usually none of them is left to read, and this thread answers callbacks.
     await turn();
     for (const groupId of known) {
       if (listed.has(groupId) || isRead(groupId)) continue;
@@ -310,14 +304,14 @@ async function* inBatches(ids: AsyncIterable<string>): AsyncGenerator<string[]> 
   if (batch.length > 0) yield batch;
 }
 
-/** Yields the same, and asks for the next one before the reader does. */
+/** Yields the same values, each requested before the reader asks for it. */
 async function* prefetched<T>(source: AsyncGenerator<T, void>): AsyncGenerator<T> {
   let next = source.next();
   for (;;) {
     const result = await next;
     if (result.done === true) return;
     next = source.next();
-    // Marks a failure that nobody awaits yet as handled: the reader gets it later.
+    // Keeps a failure from counting as unhandled until the reader awaits it.
     next.catch(() => {});
     yield result.value;
   }

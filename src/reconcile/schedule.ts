@@ -12,25 +12,21 @@ import { newCounts, performRun, type RunPorts } from './run.ts';
 type ReconcileConfig = Pick<Config, 'app' | 'reconcile'>;
 
 interface ReconcileRequest {
-  /** Reads only these groups. */
+  /** All groups by default. */
   readonly groupIds?: readonly string[] | undefined;
-  /** Reads and counts, records nothing. */
   readonly dryRun?: boolean | undefined;
-  /** Destroys whatever the service no longer has, however much that is. */
   readonly allowGone?: boolean | undefined;
 }
 
 interface SchedulePorts extends Omit<RunPorts, 'api' | 'reader' | 'findings'> {
-  /** What the latest dry run found is kept there. */
   readonly findingsFile: string;
   readonly database: Pick<Database, 'connection'>;
   /** Learns the service's time from its answers. */
   readonly service?: ServiceClock;
-  /** Aborts when the bridge stops. */
   readonly stopping: AbortSignal;
 }
 
-/** Keeps the reconciler, if one is configured; another can take its place. */
+/** Keeps the reconciler, if one is configured, and can exchange it. */
 export function createReconcileSchedule(config: ReconcileConfig, ports: SchedulePorts) {
   const reader = createReconcileReader(ports.database.connection);
   const findings = keepFindings(ports.findingsFile);
@@ -61,18 +57,17 @@ export function createReconcileSchedule(config: ReconcileConfig, ports: Schedule
   };
 }
 
-/** What an interrupted run has read longer ago is read again. */
+/** An older interrupted run is not resumed. */
 const RESUME_WITHIN_MS = 86_400_000;
-/** The time after which a run that failed is tried again. */
 const RETRY_MS = 60_000;
 
 export type Reconciler = ReturnType<typeof createReconciler>;
 
-/** Starts runs when asked and, if `every` is set, by itself. There is one run at a time. */
+/** Starts runs on request and, if `every` is set, by itself, one at a time. */
 function createReconciler(settings: ReconcileSettings, ports: RunPorts, signal: AbortSignal) {
   const { clock, signals, reader, findings } = ports;
   let latest = reconcileRun.optional().parse(reader.latest());
-  /** The latest run over everything: a stopped one is resumed, whatever other runs have read since. */
+  /** The latest run over everything, which is resumed if it was stopped, whatever was read since. */
   let latestWhole = latest;
   let current: { run: ReconcileRun; stop: AbortController; ended: Promise<void> } | undefined;
   let nextAt: number | undefined;
@@ -105,7 +100,6 @@ function createReconciler(settings: ReconcileSettings, ports: RunPorts, signal: 
     current = { run, stop, ended };
   };
 
-  /** Plans the next run; after a failure it comes before `every` is over. */
   const plan = (): void => {
     if (settings.every === undefined || signal.aborted) return;
     const now = clock.now();
@@ -119,7 +113,6 @@ function createReconciler(settings: ReconcileSettings, ports: RunPorts, signal: 
   signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
 
   const status = () => {
-    /** The current run, or the latest one. */
     const run = current?.run ?? latest;
     return {
       running: current !== undefined,
@@ -131,13 +124,12 @@ function createReconciler(settings: ReconcileSettings, ports: RunPorts, signal: 
 
   return {
     status,
-    /** When the latest run over everything came to its end, in milliseconds since 1970. */
+    /** When the latest run over everything ended, in milliseconds since 1970. */
     lastEndedAt: () => latestWhole?.endedAt,
-    /** The latest dry run, unless something was read since. */
+    /** Returns the latest run if it was a dry run, and none is running. */
     lastDryRun: () => (current === undefined && latest?.dryRun ? latest : undefined),
-    /** Returns what the latest dry run found, a page at a time; `next` leads to the next one. */
     findings: findings.page,
-    /** Begins a run, or resumes one that was stopped before its end. Throws a BridgeError if one is running. */
+    /** Begins a run, or resumes a stopped one. Throws a BridgeError if one is running. */
     start(request: ReconcileRequest) {
       if (current !== undefined) {
         const suggestion = 'wait until it ends: status shows its progress';
@@ -146,7 +138,7 @@ function createReconciler(settings: ReconcileSettings, ports: RunPorts, signal: 
       begin(request);
       return status();
     },
-    /** Stops the current run, if any; resolves when it has stopped. What it has read stays read. */
+    /** Stops the current run, if any; resolves when it has stopped. A whole run can be resumed. */
     async stop(): Promise<void> {
       current?.stop.abort();
       await current?.ended;
@@ -154,7 +146,7 @@ function createReconciler(settings: ReconcileSettings, ports: RunPorts, signal: 
   };
 }
 
-/** Returns the milliseconds before the next run: after one that ended at most `every`, whatever the clock was set to since. */
+/** Returns the time until the next run in milliseconds; at most `every`, even if the clock was set back since. */
 export function waitBefore(every: number, latest: ReconcileRun | undefined, now: number): number {
   if (latest?.endedAt === undefined) return latest?.stopped === undefined ? 0 : RETRY_MS;
   return Math.min(Math.max(0, latest.endedAt + every - now), every);

@@ -2,10 +2,10 @@ import TLSSigAPIv2 from 'tls-sig-api-v2';
 import type { Clock } from '../model/clock.ts';
 
 const VALID_SECONDS = 86_400;
-/** The time after which it is renewed, well before its end, so that a wrong clock on either side does no harm. */
+/** It is renewed well before its end, so that a wrong clock on either side does no harm. */
 const USED_MS = (VALID_SECONDS / 2) * 1_000;
 
-/** Hands out a UserSig that stays valid for a while. */
+/** Hands out a UserSig that remains valid for hours. */
 export function createUserSigs(sdkAppId: string, identifier: string, secretKey: string, clock: Clock) {
   const api = new TLSSigAPIv2.Api(Number(sdkAppId), secretKey);
   let sig = '';
@@ -19,7 +19,7 @@ export function createUserSigs(sdkAppId: string, identifier: string, secretKey: 
       }
       return sig;
     },
-    /** Forgets the current one, because the service says that it has expired. */
+    /** Discards the current one, after the service called it expired. */
     renew(): void {
       sig = '';
     },

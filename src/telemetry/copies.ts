@@ -1,7 +1,7 @@
 import { TONES, type Verdict } from '../model/verdict.ts';
 import { BY_CONNECTOR, counter, type Metrics, read, readEach } from './meter.ts';
 
-/** A worker does not know what a copy should hold: of that it has this one alone. */
+/** The only copy metric of a worker, which does not know what a copy should hold. */
 export const lossMetrics: Metrics = {
   bridge_copy_incomplete: readEach(
     '1 from when the destination was deleted or replaced until it is restored.',
@@ -9,7 +9,6 @@ export const lossMetrics: Metrics = {
   ),
 };
 
-/** What the copies hold, compared with what they should hold. */
 export const copyMetrics: Metrics = {
   bridge_copy_verified_timestamp_seconds: readEach(
     'When the latest comparison with the whole copy ended, in seconds since 1970; 0 before the first.',

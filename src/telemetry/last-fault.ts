@@ -6,7 +6,7 @@ export interface LastFault {
   readonly fault: Fault;
   /** Milliseconds since 1970. */
   readonly at: number;
-  /** The destination as a whole, one event that waits for its retry, or one that was given up. */
+  /** Whether it concerns the whole destination, an event that waits for its retry, or a dead letter. */
   readonly scope: 'destination' | 'retry' | 'dead-letter';
 }
 

@@ -11,15 +11,14 @@ export type LogLevel = 'info' | 'warn' | 'error' | 'silent';
 /** Lines of JSON for programs, or sentences for people. */
 export type LogFormat = 'json' | 'text';
 
-/** The most that waits until it can be written, in bytes: what comes then is left out. */
+/** How many bytes may wait to be written; lines beyond that are dropped. */
 const MOST_WAITING = 262_144;
 
-/** What could not be written is tried again so often. */
 const AGAIN_MS = 100;
 
-/** Writes lines on standard error; what comes from outside is shown in them, never obeyed by a terminal. */
+/** Writes lines to standard error, escaped so that a terminal obeys nothing that came from outside. */
 export function createLogger(level: LogLevel, format: LogFormat = 'json'): Logger {
-  // Node lets a terminal block its writer: Ctrl-S would stop the answers to callbacks.
+  // A terminal may block its writer, so Ctrl-S would stop the answers to callbacks.
   (process.stderr as { _handle?: { setBlocking?(on: boolean): void } })._handle?.setBlocking?.(false);
   const stderr = pino.destination({ dest: 2, sync: true, maxLength: MOST_WAITING, retryEAGAIN: () => false });
   let waits = false;
@@ -48,8 +47,8 @@ type Level = 'info' | 'warn' | 'error';
 type Line = readonly [level: Level, sentence: string, fields?: object];
 
 /**
- * Levels by consequence: error = a person is needed, warn = nothing is lost, info = the life of the bridge. Normal
- * operation logs nothing per event. No line holds a body, a token or a secret. Signals `without` a line here have one elsewhere.
+ * Levels by consequence: error = a person is needed, warn = nothing is lost, info = the life of the bridge. Normal operation
+ * logs nothing per event. No line holds a body, a token or a secret. Signals in `without` are logged elsewhere.
  */
 export function logSignals(signals: SignalBus, log: Logger, without: ReadonlySet<SignalName> = new Set()): void {
   const limited = createRateLimit(([level, sentence, fields], since) => log[level]({ ...fields, since }, sentence));
@@ -64,7 +63,7 @@ export function logSignals(signals: SignalBus, log: Logger, without: ReadonlySet
   });
 }
 
-/** What others can cause as often as they like, and how it is told apart: a bounded number of kinds. */
+/** The signals that others may cause in any number, each with the key by which its lines are limited. */
 const LIMITS: { readonly [Name in SignalName]?: (payload: Signals[Name]) => string } = {
   'callback.answered': ({ fault, misnamed }) => fault?.code ?? (misnamed === undefined ? '' : 'misnamed'),
   'callback.crashed': () => '',
@@ -90,7 +89,7 @@ const LIMITS: { readonly [Name in SignalName]?: (payload: Signals[Name]) => stri
   'relay.crashed': ({ fault }) => fault.code,
 };
 
-/** Why callbacks fail although the journal can record others. */
+/** The reasons for which a callback may fail although the journal can record others. */
 const OWN_REASONS = new Set(['overloaded', 'journal-groups-full', 'quarantine-full']);
 
 const LINES: { readonly [Name in SignalName]?: (payload: Signals[Name]) => Line | undefined } = {
@@ -113,7 +112,7 @@ const LINES: { readonly [Name in SignalName]?: (payload: Signals[Name]) => Line 
       const sentence = `a callback was recorded with unknown fields, which had no effect: ${misnamed.join(', ')}`;
       return ['warn', sentence, { command, eventId: event?.id, groupId: event?.subject }];
     }
-    // Why callbacks cannot be recorded is said once, by the journal.
+    // The journal says once why nothing can be recorded.
     if (fault === undefined || (outcome === 'failed' && !OWN_REASONS.has(fault.code))) return undefined;
     return withFault('warn', 'refused a callback')({ command, fault });
   },
@@ -254,7 +253,7 @@ const LINES: { readonly [Name in SignalName]?: (payload: Signals[Name]) => Line 
   'relay.crashed': withFault('error', 'the delivery thread ended and is being restarted'),
 };
 
-/** Makes the line of a signal that carries a fault; where that is a connector's, the line begins with its name. */
+/** Makes the line of a signal that carries a fault; it begins with the connector's name, if there is one. */
 function withFault(level: Level, sentence: string) {
   return ({ fault, ...about }: { readonly fault: Fault; readonly connector?: string; readonly command?: string }) => {
     const who = about.connector === undefined ? '' : `${about.connector}: `;
@@ -277,12 +276,12 @@ function describeResync(resync: Omit<Signals['lane.resync'], 'connector' | 'ende
 }
 
 const LINE_EVERY_MS = 10_000;
-/** A destination's reason may hold what others wrote: of more kinds than these, those of a signal are one. */
+/** A destination's reasons may vary without end: beyond this many kinds, all lines of a signal count as one kind. */
 const MOST_KINDS = 100;
 
 /**
- * Writes a line of a kind at once, and the latest of those that come within ten seconds after it at their end: `since` says how
- * many there were since the last one written. `flush` writes what still waits.
+ * Writes the first line of a kind at once, and after ten seconds the latest of those that followed. `since` is their number
+ * since the line before. `flush` writes what still waits.
  */
 function createRateLimit(write: (line: Line, since: number) => void) {
   const kinds = new Map<string, { timer: NodeJS.Timeout; latest?: Line; count: number }>();

@@ -5,20 +5,19 @@ import type { Standing } from '../model/verdict.ts';
 interface Scope {
   readonly registry: Registry;
   readonly signals: SignalBus;
-  /** Those that are there now. */
   connectors(): readonly Standing[];
 }
 
-/** One metric: it registers itself under its name, and is fed by signals or read at each scrape. */
+/** Registers a metric under its name; signals feed it, or it is read at each scrape. */
 type Metric = (name: string, scope: Scope) => void;
 export type Metrics = Readonly<Record<string, Metric>>;
 type Feeds<Metric> = { readonly [Name in SignalName]?: (metric: Metric, payload: Signals[Name]) => unknown };
 
-/** The labels, each with the values that are known before anything happens: an increase needs a zero before it. */
+/** The labels, each with its known values, whose series begin at once: an increase can only be seen after a zero. */
 type Labels = Readonly<Record<string, readonly string[]>>;
 export const BY_CONNECTOR: Labels = { connector: [] };
 
-/** `more` are other series of the same labels that are known from the beginning. */
+/** `more` are further known values of the same labels. */
 export const counter =
   (help: string, feeds: Feeds<Counter>, labels: Labels = {}, ...more: readonly Labels[]): Metric =>
   (name, scope) => {
@@ -44,7 +43,7 @@ export const gauge =
     feed(scope, metric, feeds);
   };
 
-/** Where there is no value at a scrape, the one before stays. */
+/** Without a value at a scrape, the one before stays. */
 export const read =
   (help: string, value: () => number | undefined): Metric =>
   (name, scope) => {
@@ -70,7 +69,7 @@ export const readEach =
     feed(scope, metric, {});
   };
 
-/** Reads a metric: the sum of its series for each value of a label. */
+/** Returns the sum of a metric's series for each value of a label. */
 export async function sumsOf(registry: Registry, name: string, label: string): Promise<Map<unknown, number>> {
   const values = (await registry.getSingleMetric(name)?.get())?.values ?? [];
   const byLabel = Map.groupBy(values, ({ labels }): unknown => labels[label as keyof typeof labels]);
@@ -90,7 +89,7 @@ function feed<M extends Counter | Gauge | Histogram>({ registry, signals }: Scop
   for (const name of Object.keys(feeds)) follow(name as SignalName);
 }
 
-/** Drops the series of connectors that are removed, and begins those of counters with a zero. */
+/** Drops the series of removed connectors, and begins those of counters at zero. */
 function followConnectors({ signals, connectors }: Scope, metric: Counter | Histogram): void {
   const begin = (connector: string): void => {
     if (metric instanceof Counter) metric.inc({ connector }, 0);

@@ -8,7 +8,7 @@ import { BY_CONNECTOR, counter, gauge, histogram, type Metrics, read, readEach }
 
 interface WorkerSources {
   readonly version: string;
-  /** Read once at each scrape, so that the metrics always agree with it. Connectors may come and go. */
+  /** Read once at each scrape, so that all metrics agree. Connectors may come and go. */
   status(): { readonly connectors: readonly Standing[] };
 }
 
@@ -19,12 +19,12 @@ export interface MetricSources extends WorkerSources {
   };
   /** The documented commands of the vendor. */
   readonly commands: Iterable<string>;
-  /** In milliseconds, see ServiceClock. */
+  /** In milliseconds; see ServiceClock. */
   clockDisagreement(): number;
   readonly journalMaxBytes: number;
-  /** True when the journal was found damaged at this start, before anybody could listen to signals. */
+  /** Whether the journal was found damaged at this start, before anybody could listen to signals. */
   readonly setAside: boolean;
-  /** In milliseconds: how often it runs, 0 when nothing is scheduled, and the end of the latest run over all groups. */
+  /** In milliseconds: how often it runs, or 0 if it is not scheduled, and the end of the latest run over all groups. */
   reconcile(): { readonly every: number; readonly endedAt?: number | undefined };
 }
 
@@ -47,7 +47,7 @@ export function createWorkerMetrics(signals: SignalBus, clock: Clock, sources: W
   return createRegistry({ ...laneMetrics(clock), ...lossMetrics }, signals, { ...sources, status });
 }
 
-/** One look is for all that is read in a scrape, which is in one turn: it costs some queries. */
+/** Shares one look, which costs some queries, among all readers of a scrape, since they run in one turn. */
 function oncePerScrape<Status>(look: () => Status): () => Status {
   let latest: Status | undefined;
   return () => {
@@ -74,14 +74,13 @@ const count = (counter: Counter): void => counter.inc();
 const countConnector = (counter: Counter, { connector }: { readonly connector: string }): void =>
   counter.inc({ connector });
 
-/** Outcomes that only the bridge's own commands have. */
+/** The outcomes of the commands that the bridge records. */
 const OWN: ReadonlySet<CallbackOutcome> = new Set(['recorded', 'duplicate', 'quarantined']);
 
-/** The codes that a callback may be answered with. */
+/** Returns the fault codes with such an HTTP status: those that a callback may be answered with. */
 const receiverCodes = (when: (status: number) => boolean): FaultCode[] =>
   FAULT_CODES.filter((code) => when(FAULTS[code].status ?? NaN));
 
-/** Measures what callers send, how it is answered, the receiver's connections and its certificate. */
 function callbackMetrics({ commands, status, clockDisagreement }: MetricSources, clock: Clock): Metrics {
   return {
     bridge_callbacks_total: counter(
@@ -97,7 +96,7 @@ function callbackMetrics({ commands, status, clockDisagreement }: MetricSources,
     ),
     bridge_ack_seconds: histogram(
       'From a request to its answer. The service gives up after 2 s.',
-      // Close to the limit of 2 s there is one just below it; those beyond it are answers that were held.
+      // There is one just below the service's limit of 2 s; those beyond it are for held answers.
       [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 1.5, 1.9, 2, 2.5, 5],
       { 'callback.answered': (histogram, { ms }) => histogram.observe(ms / 1000) },
     ),
@@ -111,9 +110,7 @@ function callbackMetrics({ commands, status, clockDisagreement }: MetricSources,
     ),
     bridge_event_time_ahead_total: counter(
       'Callbacks with an implausible EventTime: more than 2 s ahead of this clock, before 2014, or in seconds.',
-      {
-        'clock.skew': count,
-      },
+      { 'clock.skew': count },
     ),
     bridge_clock_skew_seconds: read(
       'How far the service’s clock seems to be ahead of this machine’s; 0 as long as they agree within 30 s.',
@@ -269,7 +266,6 @@ function laneMetrics(clock: Clock): Metrics {
   };
 }
 
-/** Measures what reading the groups again brings to light (dry runs do not count), and how configurations are taken over. */
 function reconcileMetrics({ reconcile }: MetricSources): Metrics {
   return {
     bridge_reconcile_runs_total: counter(

@@ -6,19 +6,19 @@ import { messageOf } from '../model/fault.ts';
 import type { SignalBus } from '../model/signal.ts';
 import { type Sentence, sentence, TONES, type Tone } from '../model/verdict.ts';
 
-/** The shortest time between two notifications to one address: the last one covers what changed meanwhile. */
+/** The shortest time between two notifications to one address; the later one covers what changed meanwhile. */
 const EVERY_MS = 60_000;
 const ANSWER_MS = 10_000;
 
 const message = z.object({ text: z.string(), at: z.string(), app: z.string(), recording: sentence, copies: sentence });
-/** By address, what is still to be sent there. */
+/** The unsent message of each address. */
 const outbox = z.record(z.string(), message);
 
 interface NotifyPorts {
-  /** Who is notified of which verdicts, now. */
+  /** Returns who is to be notified of which verdicts now. */
   settings(): readonly { readonly url: string; readonly on: readonly Tone[] }[];
   readonly sdkAppId: string;
-  /** Next to it, a file keeps what could not be sent yet across restarts. */
+  /** A file next to it keeps unsent messages across restarts. */
   readonly journalFile: string;
   readonly clock: Clock;
   readonly signals: SignalBus;
@@ -36,7 +36,7 @@ export function keepNotifying(ports: NotifyPorts): void {
       writeFileSync(`${file}.new`, JSON.stringify(Object.fromEntries(waiting)), { mode: 0o600 });
       renameSync(`${file}.new`, file);
     } catch {
-      // On a full disk it is still sent, unless the bridge restarts first: that must not end the bridge.
+      // On a full disk a message is lost only if the bridge restarts before it is sent.
     }
   };
   const sending = new Set<string>();
@@ -56,14 +56,14 @@ export function keepNotifying(ports: NotifyPorts): void {
     try {
       const signal = AbortSignal.any([AbortSignal.timeout(ANSWER_MS), stopping]);
       const headers = { 'content-type': 'application/json' };
-      // What a redirect leads to is a page to sign in at, or nobody that this is for; and it would be asked for by GET.
+      // A redirect, which would be followed by GET, leads to a sign-in page or to somebody that this is not for.
       const request = { method: 'POST', headers, body: JSON.stringify(body), redirect: 'manual', signal } as const;
       const answer = await fetch(url, request);
       await answer.body?.cancel();
       if (answer.ok) return true;
       throw new Error(`it answers ${answer.status}`);
     } catch (thrown) {
-      // The rest of an address may be a secret.
+      // Only the origin is told: the rest of an address may be a secret.
       if (!stopping.aborted) signals.emit('notify.failed', { to: new URL(url).origin, message: messageOf(thrown) });
       return false;
     }

@@ -2,18 +2,19 @@ import type { Clock } from '../model/clock.ts';
 import type { Fault, FaultCode } from '../model/fault.ts';
 import type { SignalBus } from '../model/signal.ts';
 
-/** Callbacks that were not accepted for one reason, since there was an hour without one. */
+/** Callbacks that were not accepted for one reason, since the latest hour without any. */
 export interface Refusal {
   readonly count: number;
-  /** The latest, with its sender where that is known; in milliseconds since 1970. */
+  /** Of the latest one. */
   readonly fault: Fault;
   readonly sender: string | undefined;
+  /** Milliseconds since 1970. */
   readonly at: number;
 }
 
 const PAUSE_MS = 3_600_000;
 
-/** Remembers why callbacks were not accepted, by code, so that it stays small whatever callers send; the most frequent first. */
+/** Remembers why callbacks were not accepted, most frequent reason first; by code, which bounds the number of reasons. */
 export function watchRefusals(signals: SignalBus, clock: Pick<Clock, 'now'>): () => Refusal[] {
   const byCode = new Map<FaultCode, Refusal>();
   const note = ({ fault, sender }: { readonly fault?: Fault; readonly sender?: string }): void => {

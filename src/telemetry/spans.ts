@@ -1,7 +1,4 @@
-/**
- * OpenTelemetry, by its API alone: there are spans where the process was started with an SDK, in NODE_OPTIONS or not. Both threads
- * load it.
- */
+/** OpenTelemetry, by its API alone: spans exist only if an SDK was loaded at the start. Both threads load this file. */
 import {
   context,
   createTraceState,
@@ -82,7 +79,7 @@ export async function traceDelivery(
   }
 }
 
-/** Tells whether there is an SDK: without one events need not be parsed. */
+/** Whether there is an SDK; without one, events need not be parsed. */
 function isOn(): boolean {
   const provider = trace.getTracerProvider();
   return (
@@ -95,7 +92,7 @@ function startDeliveries(connector: string, entries: readonly Entry[]): Map<Even
   const spans = new Map<EventId, Span>();
   if (!isOn()) return spans;
   for (const entry of entries) {
-    // Most carry no trace, as their text shows without being parsed.
+    // Most events carry no trace, which their text shows without being parsed.
     const parent = entry.text.includes('"traceparent":') ? toSpanContext(entry.event) : undefined;
     if (parent === undefined) continue;
     const around = trace.setSpanContext(ROOT_CONTEXT, parent);
@@ -119,7 +116,7 @@ function attributesOf({ id, type, subject }: CanonicalEvent): Record<string, str
   return { 'cloudevents.event_id': id, 'cloudevents.event_type': type, 'cloudevents.event_subject': subject };
 }
 
-/** Writes W3C Trace Context, whatever headers the SDK propagates by: readers of events expect this one. */
+/** Returns W3C Trace Context, which readers of events expect whatever headers the SDK uses. */
 function toTraceContext({ traceId, spanId, traceFlags, traceState }: SpanContext): TraceContext {
   const traceparent = `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, '0')}`;
   const tracestate = traceState?.serialize() ?? '';
@@ -138,7 +135,7 @@ const FLUSH_MS = 2_000;
 /** Lets the SDK export the spans that it still holds, at the end of a thread. Never throws. */
 export async function flushTraces(): Promise<void> {
   const provider = trace.getTracerProvider();
-  // Told by its shape: an SDK that is installed elsewhere brings an API of its own, hence another class.
+  // An SDK installed elsewhere brings its own API, so that `instanceof` would not recognize it.
   const sdk: object = 'getDelegate' in provider ? (provider as ProxyTracerProvider).getDelegate() : provider;
   if (!('forceFlush' in sdk) || typeof sdk.forceFlush !== 'function') return;
   // The SDK itself reports spans that it cannot export.

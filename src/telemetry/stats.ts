@@ -8,14 +8,13 @@ import { sumsOf } from './meter.ts';
  * is their difference, so nothing is counted twice.
  */
 
-/** The callbacks answered within some seconds, and how fast. */
 export interface Bucket {
   /** Milliseconds since 1970. */
   readonly from: number;
   readonly seconds: number;
   readonly counts: Readonly<Record<CallbackOutcome, number>>;
   readonly total: number;
-  /** Quantiles in ms, estimated within the histogram's buckets as Prometheus does; absent where nothing was answered. */
+  /** Quantiles in ms, estimated within the histogram's buckets as by Prometheus; absent if nothing was answered. */
   readonly p50?: number;
   readonly p99?: number;
 }
@@ -23,7 +22,7 @@ export interface Bucket {
 interface Snapshot {
   readonly at: number;
   readonly answered: ReadonlyMap<unknown, number>;
-  /** The number of answers that took at most so many seconds, by rising bounds. */
+  /** How many answers took at most so many seconds, by rising bounds. */
   readonly within: readonly (readonly [seconds: number, answers: number])[];
   readonly delivered: ReadonlyMap<unknown, number>;
 }
@@ -35,14 +34,13 @@ const slotOf = ({ at }: Snapshot): number => Math.floor(at / SLOT_MS);
 
 export type Stats = ReturnType<typeof keepStats>;
 
-/** Takes snapshots until `signal` aborts. */
 export function keepStats(registry: Registry, clock: Pick<Clock, 'now' | 'sleep'>, signal: AbortSignal) {
   let snapshots: Snapshot[] = [];
   const keep = async (): Promise<void> => {
     while (!signal.aborted) {
       const taken = await read(registry, clock.now());
       const slot = slotOf(taken);
-      // A clock that was set back makes those of what is the future now part of this slot.
+      // If the clock was set back, snapshots that now lie in the future are dropped.
       const before = snapshots.filter((one) => slotOf(one) >= slot - HOUR_SLOTS && slotOf(one) < slot);
       if (slot !== slotOf(snapshots.at(-1) ?? EMPTY)) snapshots = [...before, taken];
       await clock.sleep(SLOT_MS - (clock.now() % SLOT_MS), signal);

@@ -1,4 +1,4 @@
-/** The log as people read it on a terminal: its sentences, and a line for each callback. */
+/** The log for people at a terminal: its sentences, and a line for each callback. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { styleText } from 'node:util';
 import type { Logger } from 'pino';
@@ -15,7 +15,7 @@ interface Line {
   readonly msg: string;
 }
 
-/** Returns a line of JSON as `04:12:03Z sentence`; trouble has its colour. */
+/** Turns a line of JSON into `04:12:03Z sentence`, coloured if it is a warning or an error. */
 export function sentenceOf(json: string): string {
   const { level, time, msg } = JSON.parse(json) as Line;
   const at = styleText('dim', `${new Date(time).toISOString().slice(11, 19)}Z`, TO);
@@ -30,12 +30,12 @@ export type FindEvent = (id: EventId) => { readonly seq: number; copies(): reado
 
 type Answered = Signals['callback.answered'];
 
-/** More than a person can read: of the others in that second, only the number is said. */
+/** More than a person can read; the rest of a second's callbacks are only counted. */
 const LINES_A_SECOND = 20;
-/** A destination that takes longer is said to be behind. */
+/** A destination that takes longer than all of these counts as behind. */
 const LOOKS_MS = [10, 20, 40, 80, 150, 300, 400, 1_000];
 
-/** Writes a line for each callback, once it is known where its event went. */
+/** Logs a line for each callback once it is known where its event went, or after two seconds. */
 export function logCallbacks(signals: SignalBus, log: Logger, find: FindEvent, stopping: AbortSignal): void {
   let written = 0;
   let more = 0;
@@ -58,7 +58,7 @@ export function logCallbacks(signals: SignalBus, log: Logger, find: FindEvent, s
 const isOdd = ({ fault, misnamed, outcome }: Answered): boolean =>
   fault !== undefined || misnamed !== undefined || outcome === 'quarantined';
 
-/** Resolves with the seq of an event and where it is, after a while in which it is delivered if nothing is wrong. */
+/** Resolves with an event's seq and places; waits some time for its delivery. */
 async function placesOf(event: CanonicalEvent | undefined, find: FindEvent, stopping: AbortSignal) {
   const entry = event && find(event.id);
   if (event === undefined || entry === undefined) return undefined;
@@ -78,7 +78,7 @@ async function placesOf(event: CanonicalEvent | undefined, find: FindEvent, stop
   return { seq: entry.seq, where: told.join(', ') || 'nowhere: every filter excludes it' };
 }
 
-/** A journal that cannot be read just now costs the line its places. */
+/** Returns nothing if the journal cannot be read just now, since a line of the log must not fail for that. */
 function whereNow(copies: () => readonly EventCopy[]): readonly EventCopy[] {
   try {
     return copies();
@@ -96,7 +96,7 @@ function lineOf(answered: Answered, places: Awaited<ReturnType<typeof placesOf>>
   return [line, fault && describeFault(fault), unknown].filter((part) => part !== undefined).join('; ');
 }
 
-/** Names what an event is about: its type, unless that is a change of info, and its fields. */
+/** Names an event's fields, and its type unless that is a change of info. */
 function whatOf(event: CanonicalEvent): string {
   const fields = fieldsOf(event).map(([field]) => field);
   const type = event.type === 'chat.group.info.changed' ? [] : [shortType(event.type)];

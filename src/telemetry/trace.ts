@@ -1,7 +1,7 @@
-/** Where an SDK of OpenTelemetry registers itself, which it does before the bridge is loaded (`node --import ./tracing.mjs`). */
+/** Where an OpenTelemetry SDK registers itself before the bridge is loaded (`node --import ./tracing.mjs`). */
 const SDK = Symbol.for('opentelemetry.js.api.1');
 
-/** Without an SDK nothing of OpenTelemetry is loaded, and nothing is added to any event. */
+/** Without an SDK, OpenTelemetry is not loaded and events are not changed. */
 const spans: Pick<typeof import('./spans.ts'), 'traceCallback' | 'traceDelivery' | 'flushTraces'> =
   SDK in globalThis
     ? await import('./spans.ts')

@@ -1,4 +1,4 @@
-import type { Host, Sink, Source, SourceWork, WorkerSource } from '../../connectors/contract.ts';
+import type { Host, Sink, Source, SourceWork } from '../../connectors/contract.ts';
 import { holdsOf, openSink, source as sourceKind } from '../../connectors/index.ts';
 import type { ConnectorConfig, Source as SourceConfig } from '../config/schema.ts';
 import { compileFilter } from '../delivery/filter.ts';
@@ -9,18 +9,12 @@ import { orAborted, within } from '../model/wait.ts';
 import { traceDelivery } from '../telemetry/trace.ts';
 import { type FollowedGroups, openFollowedGroups } from './group-store.ts';
 
-/** One connector of a worker: a lane whose source is shared with the other workers. */
-export interface WorkerLane {
-  readonly lane: Lane;
-  readonly source: WorkerSource;
-  /** Lets what is with the sink come to its end within `ms`, then leaves the group. */
-  end(ms: number): Promise<void>;
-}
+export type WorkerLane = ReturnType<typeof startWorkerLane>;
 
 interface WorkerLaneSettings {
   readonly connector: string;
   readonly config: ConnectorConfig;
-  /** The `source` of this app. */
+  /** The `source` of this app's events. */
   readonly app: string;
   readonly source: SourceConfig;
   readonly open: SourceWork<SourceConfig>['open'];
@@ -28,20 +22,21 @@ interface WorkerLaneSettings {
   readonly groupsFile: string;
 }
 
-/** How long a sink or a source may take to heed the abort and close; one that does neither is abandoned. */
+/** How long a sink or a source may take to react to the abort and close before it is abandoned. */
 const CLOSE_MS = 3_000;
 
+/** Starts the lane of one connector of a worker, whose source is shared with the other workers. */
 export function startWorkerLane(
   { connector, config, app, source: options, open, groupsFile }: WorkerLaneSettings,
   clock: Clock,
   signals: SignalBus,
-): WorkerLane {
+) {
   const stop = new AbortController();
   const note = (message: string): void => signals.emit('lane.note', { connector, message });
-  /** A worker does not know what the copy held: where it wrote to one that was recreated, a person has to refill it. */
+  /** A worker does not know what the copy held: a person has to refill one that was recreated. */
   const created = (message: string): void => {
     note(message);
-    // Events go on elsewhere where a person names another destination.
+    // An events sink that creates its destination while opening was given a new one, where events simply continue.
     if (!source.hasCommitted() || (holdsOf(config) === 'events' && sink === undefined)) return;
     const incomplete = { since: clock.now(), reason: message, upTo: 0 };
     signals.emit('copy.state', { connector, copy: { differing: 0, incomplete } });
@@ -66,7 +61,7 @@ export function startWorkerLane(
   let sink: Sink | undefined;
   /** The generation for which the groups were followed at this sink. */
   let followed: number | undefined;
-  /** Before anything of a new generation is given out, what other workers wrote is known; and what is given out is merged. */
+  /** Merges what it hands out, after learning what other workers wrote in earlier generations. */
   const next: Source['next'] = async (after, limit, signal) => {
     const entries = await source.next(after, limit, signal);
     if (entries.length === 0 || groups === undefined || sink?.holds !== 'groups') return entries;
@@ -82,14 +77,14 @@ export function startWorkerLane(
     {
       source: { ...source, next },
       async open(signal) {
-        // Before another worker of the group can have written to what this one makes.
+        // Comes first: once the destination is created, another worker may commit what it wrote there.
         await orAborted(signal, source.learn()).catch(() => {});
         sink = await openSink(config, host, signal);
         if (sink.holds === 'groups' && sink.follow !== undefined) groups ??= openFollowedGroups(groupsFile, app, note);
         followed = undefined;
         return sink;
       },
-      // A worker knows no more than it was given: nothing to bring to a destination page by page.
+      // A worker knows only the groups of its partitions, so it cannot bring all of them page by page.
       groups: { get: (groupId) => groups?.get(groupId), page: () => [], count: () => 0 },
       trace: traceDelivery,
       clock,
@@ -103,7 +98,8 @@ export function startWorkerLane(
   return {
     lane: started,
     source,
-    async end(ms) {
+    /** Lets the delivery under way end within `ms`, then leaves the consumer group. */
+    async end(ms: number): Promise<void> {
       started.end(ms);
       const hasEnded = await within(ms + CLOSE_MS, started.ended);
       await source.close();

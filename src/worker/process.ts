@@ -1,17 +1,18 @@
 import { source as sourceKind } from '../../connectors/index.ts';
-import type { WorkerState } from '../admin/contract.ts';
+import { connectorCopy, type WorkerState } from '../admin/contract.ts';
 import { ADMIN_SERVER, createAdminServer } from '../admin/server.ts';
 import { watchVerdict } from '../admin/verdict.ts';
 import { enabledOf } from '../config/diff.ts';
 import type { Config, Source } from '../config/schema.ts';
 import { watchLanes, watchOpen } from '../delivery/health.ts';
+import { unknownConnector } from '../delivery/operations.ts';
 import { shareDescriptors } from '../http/descriptors.ts';
 import { closeServer, listen } from '../http/server.ts';
 import { urlHost } from '../model/address.ts';
 import { systemClock } from '../model/clock.ts';
 import { UNSEEN_COPY } from '../model/copy.ts';
 import { sourceOf } from '../model/event.ts';
-import { createSignals } from '../model/signal.ts';
+import { createSignals, type SignalBus } from '../model/signal.ts';
 import { judge } from '../model/verdict.ts';
 import { orAborted } from '../model/wait.ts';
 import { createLogger, type LogFormat, type LogLevel, logSignals } from '../telemetry/log.ts';
@@ -19,16 +20,7 @@ import { createWorkerMetrics } from '../telemetry/metrics.ts';
 import { keepNotifying } from '../telemetry/notify.ts';
 import { flushTraces } from '../telemetry/trace.ts';
 import { startWorkerLane, type WorkerLane } from './lane.ts';
-import { addWorkerRoutes } from './routes.ts';
 
-export interface Worker {
-  readonly adminUrl: string;
-  readonly connectors: readonly string[];
-  /** Lets what is with the destinations come to its end within `shutdownMs`, leaves the groups, closes. Safe to call twice. */
-  stop(reason: string): Promise<void>;
-}
-
-/** How often the worker asks what the topics hold, for the numbers shown. */
 const LOOK_MS = 5_000;
 const IN_FLIGHT_MS = 2_500;
 
@@ -39,7 +31,7 @@ export async function startWorker(
   logLevel: LogLevel = 'info',
   version = 'unknown',
   log: LogFormat = 'json',
-): Promise<Worker> {
+) {
   const clock = systemClock;
   const signals = createSignals();
   logSignals(signals, createLogger(logLevel, log));
@@ -49,51 +41,44 @@ export async function startWorker(
   const { countDeadLetters, open } = await sourceKind.load();
   const deadLetters = countDeadLetters(source);
   const lanes = new Map<string, WorkerLane>();
-
-  const health = watchLanes({ cursor: () => 0, copy: () => UNSEEN_COPY }, signals);
-  const openSince = watchOpen(clock, (name) => lanes.get(name)?.source.openSince());
-  const state = createState(config, source, {
-    health,
-    openSince,
-    connectors,
-    lanes,
-    deadLetters: deadLetters.of,
-    stopping: stopping.signal,
-  });
+  const state = watchState(config, source, lanes, deadLetters.of, signals, stopping.signal);
   const metrics = createWorkerMetrics(signals, clock, { version, status: state });
   const { host, port, token } = config.admin;
-  const admin = addWorkerRoutes(createAdminServer({ metrics, status: state, token, clock, signals }), lanes);
+  const admin = createAdminServer({ metrics, status: state, token, clock, signals });
+  for (const kind of ['pause', 'resume'] as const) {
+    admin.post(`/api/connectors/:name/${kind}`, async (context) => {
+      const name = context.req.param('name');
+      const found = lanes.get(name);
+      if (found === undefined) throw unknownConnector(name, [...lanes.keys()]);
+      await found.lane.ask({ kind });
+      return context.json({});
+    });
+  }
   const { admin: maxConnections } = shareDescriptors(0);
   const { server, port: bound } = await listen(admin.fetch, { ...ADMIN_SERVER, host, port, maxConnections, signals });
   const adminUrl = `http://${urlHost(host)}:${bound}`;
 
   for (const [connector, its] of Object.entries(enabled)) {
     const groupsFile = `${config.journal.file}.${connector}`;
-    lanes.set(
-      connector,
-      startWorkerLane(
-        { connector, config: its, app: sourceOf(config.app.sdkAppId), source, open, groupsFile },
-        clock,
-        signals,
-      ),
-    );
+    const settings = { connector, config: its, app: sourceOf(config.app.sdkAppId), source, open, groupsFile };
+    lanes.set(connector, startWorkerLane(settings, clock, signals));
   }
   signals.emit('bridge.started', { receiver: '', admin: adminUrl, connectors, journal: '' });
   void watchVerdict(() => state().verdict, clock, signals, stopping.signal);
   const { app, journal, notify } = config;
-  // Others of the folder keep what is not sent yet in files of their own.
+  // Workers in the same folder must not share the file of unsent notifications.
   const journalFile = `${journal.file}.${encodeURIComponent(sourceKind.describe(source).groupId)}`;
   const told = { settings: () => notify, sdkAppId: app.sdkAppId, journalFile };
   keepNotifying({ ...told, clock, signals, stopping });
 
   const look = async (): Promise<void> => {
     while (!stopping.signal.aborted) {
-      // The connectors say what is wrong; until then the numbers stay as they were.
+      // The lanes report what is wrong; until it is mended the figures stay unchanged.
       const learned = Promise.allSettled([
         ...[...lanes.values()].map((lane) => lane.source.learn()),
         deadLetters.learn(stopping.signal),
       ]);
-      // A broker that hangs does not keep the worker from ending.
+      // A hanging broker must not keep the worker from ending.
       await orAborted(stopping.signal, learned).catch(() => {});
       await clock.sleep(LOOK_MS, stopping.signal);
     }
@@ -116,27 +101,25 @@ export async function startWorker(
   return {
     adminUrl,
     connectors,
-    stop: (reason) => {
+    /** Lets deliveries end within `shutdownMs`, leaves the consumer groups, closes. Safe to call twice. */
+    stop(reason: string): Promise<void> {
       ended ??= end(reason);
       return ended;
     },
   };
 }
 
-interface StateSources {
-  readonly health: ReturnType<typeof watchLanes>;
-  readonly openSince: ReturnType<typeof watchOpen>;
-  readonly connectors: readonly string[];
-  readonly lanes: ReadonlyMap<string, WorkerLane>;
-  deadLetters(connector: string): number;
-  readonly stopping: AbortSignal;
-}
-
-function createState(
+function watchState(
   config: Config,
   source: Source,
-  { health, openSince, connectors, lanes, deadLetters, stopping }: StateSources,
+  lanes: ReadonlyMap<string, WorkerLane>,
+  deadLetters: (connector: string) => number,
+  signals: SignalBus,
+  stopping: AbortSignal,
 ): () => WorkerState {
+  const connectors = Object.keys(enabledOf(config.connectors));
+  const health = watchLanes({ cursor: () => 0, copy: () => UNSEEN_COPY }, signals);
+  const openSince = watchOpen(systemClock, (name) => lanes.get(name)?.source.openSince());
   return () => {
     const outside = connectors.filter((name) => lanes.get(name)?.source.partitions() === undefined);
     const waitsFor = outside.length > 0 ? `not a member of its group: ${outside.join(', ')}` : undefined;
@@ -157,7 +140,7 @@ function createState(
         lagSeconds: Math.max(0, now - (openSince(name) ?? now)) / 1_000,
         deadLetters: deadLetters(name),
         partitions: its?.partitions() ?? [],
-        ...(copy.incomplete !== undefined && { copy }),
+        ...(copy.incomplete !== undefined && { copy: connectorCopy.parse(copy) }),
       };
     });
     const taking =

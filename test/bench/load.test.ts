@@ -37,7 +37,7 @@ test('each callback is one the bridge knows, and none is like another', async ()
   expect(new Set(bodies).size).toBe(500);
   const groups = new Set<string>();
   for (const body of bodies) {
-    const read = parseBody(Buffer.from(body));
+    const read = parseBody(Buffer.from(body), 65_536);
     const callback = read.ok ? COMMANDS.get(COMMAND)?.(read.value.fields) : read;
     if (!callback?.ok) throw new Error(callback?.fault.message);
     const { groupId, eventTime, changed } = callback.value;

@@ -11,7 +11,7 @@ import {
 } from '../../src/client/index.ts';
 import { entryOf } from '../../src/model/entry.ts';
 import type { CanonicalEvent } from '../../src/model/event.ts';
-import type { Group } from '../../src/model/group.ts';
+import { type Group, newGroup } from '../../src/model/group.ts';
 import { madeEvent } from '../support/events.ts';
 import { delivered, history, mergedGroups } from '../support/histories.ts';
 
@@ -264,6 +264,12 @@ describe('the view', () => {
       const parsed = parseGroup({ key: 'g', value: null, headers: { group_state: Buffer.from(odd, 'latin1') } });
       expect(parsed).toEqual({ ok: true, groupId: 'g', group: null });
     }
+  });
+
+  test('a tombstone with a key of its own is of the group that its state names', () => {
+    const state = { ...newGroup('g'), destroyed: true };
+    const headers = { group_state: Buffer.from(JSON.stringify(state)) };
+    expect(parseGroup({ key: 'tim-g', value: null, headers })).toMatchObject({ groupId: 'g', lastState: state });
   });
 
   test('a tombstone is not undone by states that are older', () => {

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import type { EventSink } from '../../connectors/contract.ts';
+import { type CopyState, UNSEEN_COPY } from '../../src/model/copy.ts';
 import { type Entry, entryOf } from '../../src/model/entry.ts';
 import { createSignals } from '../../src/model/signal.ts';
 import { BEGUN, jumpingClock } from '../support/clock.ts';
@@ -26,7 +27,8 @@ interface Destination {
   readonly lost?: string;
 }
 
-async function watch({ goneAtMs, searchableAfterMs, lost }: Destination) {
+async function watch({ goneAtMs, searchableAfterMs, lost }: Destination, before = UNSEEN_COPY) {
+  let copy: CopyState = before;
   const stop = new AbortController();
   const clock = jumpingClock((elapsed) => elapsed > MINUTES_10 && stop.abort());
   const { elapsed } = clock;
@@ -34,6 +36,9 @@ async function watch({ goneAtMs, searchableAfterMs, lost }: Destination) {
   const broughtAt: number[] = [];
   const signals = createSignals();
   signals.on('copy.lost', () => void lostAt.push(elapsed()));
+  signals.on('copy.state', (seen) => {
+    copy = seen.copy;
+  });
   const read = (after: number, limit: number) => ENTRIES.filter(({ seq }) => seq > after).slice(0, limit);
   let asked = 0;
   const sink: EventSink = {
@@ -57,13 +62,14 @@ async function watch({ goneAtMs, searchableAfterMs, lost }: Destination) {
       source: { available: (after) => ENTRIES.length - after, next: read, settle: () => {} },
       events: { oldest: () => ENTRIES[0], read, isOpen: () => false, has: () => false },
       cursor: ENTRIES.length,
+      copy,
       clock,
       signals,
     },
     stop.signal,
   );
   await lane.ended;
-  return { lostAt, broughtAt };
+  return { lostAt, broughtAt, copy };
 }
 
 test('are brought again at once when a comparison finds none of them, also where nothing else is to be delivered', async () => {
@@ -79,8 +85,10 @@ test('are not taken for lost once more before what was brought can be searched f
   expect(broughtAt).toHaveLength(1);
 });
 
-test('are not brought once more where the destination has kept none of those that were brought', async () => {
-  const { lostAt, broughtAt } = await watch({ goneAtMs: 0, searchableAfterMs: Number.POSITIVE_INFINITY });
+test('are not brought once more where the destination has kept none of those that were brought, nor after a restart', async () => {
+  const destination = { goneAtMs: 0, searchableAfterMs: Number.POSITIVE_INFINITY };
+  const { lostAt, broughtAt, copy } = await watch(destination);
   expect(lostAt).toHaveLength(2);
   expect(broughtAt).toHaveLength(1);
+  expect(await watch(destination, copy)).toMatchObject({ lostAt: [], broughtAt: [], copy });
 });

@@ -133,7 +133,9 @@ test('a copy is not called verified where the settings name another destination,
     identify: async (before) => ({ identity: 'new', ...(before === 'old' && { moved: true, lost: 'it was old' }) }),
     close: async () => {},
   };
-  const copy = { identity: 'old', verifiedAt: BEGUN - 1, scope: '', differing: 3, lacking: { events: 1, before: 1 } };
+  const before = { verifiedAt: BEGUN - 1, scope: '', lacking: { events: 1, before: 1 } };
+  const incomplete = { since: 1, reason: 'none lies there', upTo: 4, vain: true };
+  const copy = { identity: 'old', differing: 3, ...before, incomplete };
   const old = EVENTS.map(({ seq, event }) => entryOf(seq, { ...event, data: { ...event.data, receivedAt: 1 } }));
   const events = { oldest: () => old[0], read: (seq: number) => old.slice(seq), isOpen: () => false, has: () => false };
   const made = start(sink, { verify: { every: 3_600_000, groupsPerSecond: 500, mend: true }, copy, events });

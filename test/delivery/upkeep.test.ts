@@ -193,6 +193,7 @@ describe.skipIf(skip !== '')(`a copy${skip}`, () => {
     for (const name of ['groupIndex', 'file']) {
       const reason = async () => (await copiesOf(bridge))[name]?.incomplete?.reason;
       await expect.poll(reason, { timeout: 40_000 }).toMatch(/deleted or replaced/);
+      expect(Object.keys((await copiesOf(bridge))[name]?.incomplete ?? {})).toEqual(['since', 'reason']);
       const from = name === 'file' ? 'beginning' : 'groups';
       const url = `${bridge.adminUrl}/api/connectors/${name}/replay`;
       const asked = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ from }) };

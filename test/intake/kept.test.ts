@@ -9,7 +9,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { createFieldDropper } from '../../src/intake/body.ts';
 import type { ReceiverSettings } from '../../src/intake/context.ts';
 import { createQuarantine } from '../../src/intake/quarantine.ts';
-import { body, fields, search } from '../support/callbacks.ts';
+import { body, fields, SDK_APP_ID, search } from '../support/callbacks.ts';
 import { fail, OK, SIGN, signed, startReceiver } from './receiver.testbed.ts';
 
 async function start(changes: Partial<ReceiverSettings> = {}) {
@@ -76,6 +76,47 @@ describe('a small mistake leaves one thing that a body can mean', () => {
     expect(refused).toEqual(fail(400, /Content-Encoding/));
     // What says so and is none is understood all the same.
     expect(await receiver.post({ headers: { 'content-encoding': 'br' } })).toEqual({ status: 200, json: OK });
+  });
+
+  test('of a command that is not recorded, too', async () => {
+    const receiver = await start({ maxBodyBytes: 2_097_152 });
+    const CallbackCommand = 'C2C.CallbackAfterSendMsg';
+    const post = (payload: Buffer, headers = {}) =>
+      receiver.post({ search: search({ CallbackCommand }), body: payload, headers });
+    const sized = (bytes: number) => gzipSync(body({ CallbackCommand, Name: 'x'.repeat(bytes) }));
+    expect(await post(sized(1_500_000))).toEqual({ status: 200, json: OK });
+    expect(await post(sized(2_500_000))).toEqual(fail(413, /larger than 2097152 bytes once it is unpacked/));
+    const brotli = brotliCompressSync(body({ CallbackCommand }));
+    expect(await post(brotli, { 'content-encoding': 'br' })).toEqual(fail(400, /Content-Encoding/));
+    // One that names a recorded command in the body is kept.
+    const verified = await start({ maxBodyBytes: 2_097_152, sign: SIGN });
+    const misnamed = gzipSync(body({ Name: 'x'.repeat(1_500_000) }));
+    const kept = await verified.post({ search: signed({ CallbackCommand }), body: misnamed });
+    expect(kept).toEqual({ status: 200, json: OK });
+    expect(verified.quarantined().map(({ fault }) => fault.code)).toEqual(['command-mismatch']);
+  });
+
+  test('of a verified sender it is kept, and mapped once the bound is raised', async () => {
+    const receiver = await start({ sign: SIGN });
+    await receiver.post({ search: signed(), body: gzipSync(body({ Filler: 'x'.repeat(1_500_000) })) });
+    expect(receiver.quarantined().map(({ fault }) => fault.code)).toEqual(['body-too-large']);
+    const names: unknown[] = [];
+    let maxBodyBytes = 65_536;
+    const quarantine = createQuarantine(() => ({ sdkAppId: SDK_APP_ID, drop: [], maxBodyBytes }), {
+      journal: {
+        record: async ({ data }) => names.push(data.changed.name),
+        releaseQuarantined: async () => 1,
+      },
+      reader: {
+        countQuarantined: () => 1 - names.length,
+        quarantined: (after) => receiver.quarantined().filter(({ id }) => id > after),
+      },
+      signals: receiver.signals,
+    });
+    expect(await quarantine.remap()).toEqual({ mapped: 0, left: 1 });
+    maxBodyBytes = 2_097_152;
+    expect(await quarantine.remap()).toEqual({ mapped: 1, left: 0 });
+    expect(names).toEqual(['a name']);
   });
 
   test('a text of many quotes and no end takes no time', async () => {
@@ -204,17 +245,14 @@ describe('after a right Sign every refusal is kept, to the byte', () => {
     for (const payload of [body(of(CREATED)), body().replace('{', '{"Name":"another",'), unreadable]) {
       await receiver.post({ search: signed(), body: payload });
     }
-    const quarantine = createQuarantine(
-      { sdkAppId: '1400701118', drop: [] },
-      {
-        journal: { record: () => Promise.reject(new Error('recorded')), releaseQuarantined: async () => 0 },
-        reader: {
-          countQuarantined: () => 3,
-          quarantined: (after) => receiver.quarantined().filter(({ id }) => id > after),
-        },
-        signals: receiver.signals,
+    const quarantine = createQuarantine(() => ({ sdkAppId: SDK_APP_ID, drop: [], maxBodyBytes: 65_536 }), {
+      journal: { record: () => Promise.reject(new Error('recorded')), releaseQuarantined: async () => 0 },
+      reader: {
+        countQuarantined: () => 3,
+        quarantined: (after) => receiver.quarantined().filter(({ id }) => id > after),
       },
-    );
+      signals: receiver.signals,
+    });
     expect(await quarantine.remap()).toEqual({ mapped: 0, left: 3 });
   });
 });
@@ -296,17 +334,14 @@ test('bytes that cannot be read without a loss stay in the quarantine for a pers
   const payload = Buffer.from(body({ Name: '\xff' }), 'latin1');
   await receiver.post({ search: signed(), body: payload.subarray(0, -1) });
   const [kept] = receiver.quarantined();
-  const quarantine = createQuarantine(
-    { sdkAppId: '1400701118', drop: [] },
-    {
-      journal: { record: () => Promise.reject(new Error('recorded')), releaseQuarantined: async () => 0 },
-      reader: {
-        countQuarantined: () => 1,
-        quarantined: (after) => (kept && after < kept.id ? [{ ...kept, body: payload }] : []),
-      },
-      signals: receiver.signals,
+  const quarantine = createQuarantine(() => ({ sdkAppId: SDK_APP_ID, drop: [], maxBodyBytes: 65_536 }), {
+    journal: { record: () => Promise.reject(new Error('recorded')), releaseQuarantined: async () => 0 },
+    reader: {
+      countQuarantined: () => 1,
+      quarantined: (after) => (kept && after < kept.id ? [{ ...kept, body: payload }] : []),
     },
-  );
+    signals: receiver.signals,
+  });
   expect(await quarantine.remap()).toEqual({ mapped: 0, left: 1 });
 });
 

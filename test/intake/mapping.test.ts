@@ -5,7 +5,7 @@ import { type Callback, COMMANDS, misnamedIn } from '../../src/intake/commands.t
 import { EARLIEST, MAX_AHEAD_MS, mapCallback } from '../../src/intake/mapping.ts';
 import { type CallbackQuery, readQuery } from '../../src/intake/request.ts';
 import { type CanonicalEvent, canonicalEvent } from '../../src/model/event.ts';
-import { type Group, merge, newGroup } from '../../src/model/group.ts';
+import { type Group, join, merge, newGroup } from '../../src/model/group.ts';
 import {
   body,
   CAPTURE_2022,
@@ -19,7 +19,7 @@ import {
 const RECEIPT = { at: 1_700_000_030_000, nonce: 'n1' };
 
 function read(text: string): Callback {
-  const parsed = parseBody(Buffer.from(text));
+  const parsed = parseBody(Buffer.from(text), 65_536);
   if (!parsed.ok) throw new Error(parsed.fault.message);
   const { fields } = parsed.value;
   const callback = COMMANDS.get(String(fields.CallbackCommand))?.(fields, { strict: true, drop: ['MemberList'] });
@@ -226,8 +226,7 @@ describe('a time that no callback of the service can have', () => {
   test('in seconds it is read as such, and kept', () => {
     for (const EventTime of [1_657_389_765, '1657389765']) {
       expect(map(body({ EventTime })).data).toMatchObject({
-        // The latest moment of that second: receipt came after it.
-        occurredAt: 1_657_389_765_999,
+        occurredAt: 1_657_389_765_000,
         occurredAtFrom: 'callback',
         extra: { EventTime },
       });
@@ -240,8 +239,29 @@ describe('a time that no callback of the service can have', () => {
       mapCallback('1400701118', {}, read(body({ EventTime })), { at, nonce: 'n2' }).data.occurredAt;
     expect(of(second, RECEIPT.at + 250)).toBe(RECEIPT.at + 250);
     expect(of(second, RECEIPT.at - 250)).toBe(RECEIPT.at);
+    // Whatever is on its way at the end of the second happened late in it.
+    expect(of(second, RECEIPT.at + 2_000)).toBe(RECEIPT.at + 999);
     expect(of(second + 0.125, RECEIPT.at + 250)).toBe(RECEIPT.at + 125);
     expect(map(body({ EventTime: second + 0.25 })).id).not.toBe(map(body({ EventTime: second + 0.5 })).id);
+  });
+
+  test('in seconds: a callback that is sent again to another bridge does not win over what followed it', () => {
+    const second = RECEIPT.at / 1_000;
+    const of = (Name: string, at: number) =>
+      mapCallback('1400701118', {}, read(body({ Name, EventTime: second })), { at: RECEIPT.at + at, nonce: 'n2' });
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: 0, max: 999 }), { minLength: 2, maxLength: 5 }),
+        fc.integer({ min: 2_001, max: 60_000 }),
+        fc.nat(),
+        (times, delay, pick) => {
+          const events = [...new Set(times)].sort((a, b) => a - b).map((at, n) => of(`name ${n}`, at));
+          const again = of(`name ${pick % events.length}`, delay);
+          const one = events.reduce(merge, newGroup('g'));
+          expect(join(one, merge(newGroup('g'), again)).name).toBe(`name ${events.length - 1}`);
+        },
+      ),
+    );
   });
 
   test('is judged by the service’s clock, where that is known', () => {

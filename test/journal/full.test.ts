@@ -132,6 +132,19 @@ test('one whose maxBytes was lowered below what it holds settles and prunes that
   await expect.poll(record, { timeout: 10_000 }).toBe('recorded');
 });
 
+test('one that has used a part of its reserve is granted no more at each start', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'full-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const maxBytes = 4 * 1_048_576;
+  for (let start = 1; start <= 3; start++) {
+    const { connection, fill, ...database } = openDatabase(join(folder, 'journal.db'), { maxBytes });
+    expect(database.maxBytes).toBe(maxBytes);
+    const put = connection.prepare('INSERT INTO groups (group_id, state) VALUES (?, ?)');
+    for (let n = 0; fill() < 0.98; n++) put.run(`${start} ${n}`, 'x'.repeat(4_000));
+    database.close();
+  }
+});
+
 test('dead letters for which a full journal has no room at once are written step by step, as pruning makes room', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'full-'));
   const database = openDatabase(join(folder, 'journal.db'), { maxBytes: 4 * 1_048_576 });

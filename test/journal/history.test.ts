@@ -185,7 +185,10 @@ describe('the events of a group are linked', () => {
     const dead = [{ seq: 1, attempts: 1, fault }];
     const settled = { connector: 'a', upTo: 1, waiting: [], released: [], dead };
     createDeliveryWriter(database.connection, systemClock).settle(settled);
-    database.connection.exec('UPDATE deliveries SET cause = NULL; DROP TABLE discarded; PRAGMA user_version = 10');
+    const orphan = "INSERT INTO deliveries VALUES ('a', 7, 'waiting', 0, 1, '{}', 1, NULL, 0)";
+    database.connection.exec(
+      `UPDATE deliveries SET cause = NULL; DROP TABLE discarded; ${orphan}; PRAGMA user_version = 10`,
+    );
     close();
 
     const upgraded = open();
@@ -193,6 +196,8 @@ describe('the events of a group are linked', () => {
     expect(reader.deadLetterCauses('a').map(({ cause }) => cause)).toEqual([causeOf(fault).id]);
     expect(await upgraded.journal.discard('a', [1])).toBe(1);
     expect(reader.isDiscarded('a', 1)).toBe(true);
+    // Its event was pruned, so it could never be delivered, and would count as lag for ever.
+    expect(reader.countWaiting('a')).toBe(0);
   });
 });
 

@@ -88,6 +88,8 @@ async function start(groups: Readonly<Record<string, readonly string[]>>, more: 
     reconcile: { api, ...settings },
   });
   onTestFinished(home.remove);
+  /** In this process, and one that waits for nothing. */
+  const groupApi = () => createGroupApi({ ...api, sdkAppId: SDK_APP_ID }, hastyClock());
   const events = (): CanonicalEvent[] =>
     readFileSync(join(home.folder, 'events.ndjson'), 'utf8')
       .split('\n')
@@ -106,10 +108,10 @@ async function start(groups: Readonly<Record<string, readonly string[]>>, more: 
     answer: (next: Script) => {
       script = next;
     },
+    api: groupApi,
     /** Asks in this process, and waits for nothing; resolves with what went wrong. */
     async ask(): Promise<string> {
-      const settings = { ...api, sdkAppId: SDK_APP_ID };
-      const asking = createGroupApi(settings, hastyClock()).groups(['a'], () => [], new AbortController().signal);
+      const asking = groupApi().groups(['a'], () => [], new AbortController().signal);
       return asking.then(
         ({ groups }) => groups.map(({ groupId }) => groupId).join(),
         (thrown: unknown) => describeFault(faultOf(thrown, 'internal')),
@@ -367,6 +369,34 @@ describe('a group that the service refuses', () => {
     ]);
   }, 60_000);
 
+  test('one that the answer calls too large is asked for alone, and without its custom fields', async () => {
+    const service = await start({ Public: ['a', 'b', 'c'] }, {}, { customFields: ['k'] });
+    service.answer(({ command, body }) => {
+      if (command !== 'get_group_info') return undefined;
+      const alone = body.GroupIdList.length === 1;
+      const hasKeys = body.ResponseFilter.AppDefinedDataFilter_Group !== undefined;
+      const isTooLarge = (id: string) => (id === 'a' && !alone) || (id === 'b' && (!alone || hasKeys)) || id === 'c';
+      const GroupInfo = body.GroupIdList.map((id) =>
+        isTooLarge(id) ? { GroupId: id, ...fail(10_018) } : described(id),
+      );
+      return { ...FINE, GroupInfo };
+    });
+    const counts = [];
+    let failures: readonly { readonly groupId: string; readonly message: string }[] = [];
+    for (let run = 0; run < 3; run++) {
+      const last = await service.run();
+      counts.push([last.counts.read, last.counts.failed, last.counts.lasting]);
+      failures = last.failures;
+    }
+    expect(counts).toEqual([
+      [2, 2, 0],
+      [2, 2, 0],
+      [2, 0, 2],
+    ]);
+    expect(failures.map(({ groupId }) => groupId)).toEqual(['b', 'c']);
+    for (const { message } of failures) expect(message).not.toMatch(/made again|refuses one/);
+  }, 60_000);
+
   test('one that the answer leaves out: nothing is said of a code that there is none of', async () => {
     const service = await start({ Public: ['a', 'b'] });
     service.answer((asked) =>
@@ -474,6 +504,46 @@ describe('a custom field that the service refuses, in whatever call asks for it,
     expect({ stopped, mended: counts.mended, failed: counts.failed }).toEqual({ mended: 60, failed: 60 });
     expect(failures[0]?.message).toContain('reconcile.customFields');
     expect(service.asked.filter(({ command }) => command === 'get_group_info').length).toBeLessThan(60);
+  });
+
+  /** Answers as `well` does, with the custom field `k` if it is asked for; of the groups in `bad` it is no UTF-8. */
+  const spoil = (service: Awaited<ReturnType<typeof start>>, bad: ReadonlySet<string>) =>
+    service.answer(({ command, body }, _, response) => {
+      if (command !== 'get_group_info') return undefined;
+      const hasKeys = body.ResponseFilter.AppDefinedDataFilter_Group !== undefined;
+      const ofOne = (id: string) => ({ AppDefinedData: [{ Key: 'k', Value: bad.has(id) ? '\xff' : 'v' }] });
+      const GroupInfo = body.GroupIdList.map((id) => described(id, hasKeys ? ofOne(id) : {}));
+      response.writeHead(200).end(Buffer.from(JSON.stringify({ ...FINE, GroupInfo }), 'latin1'));
+      return 'answered';
+    });
+
+  test('is not suspected where values of a few groups cannot be read: the others keep their custom fields', async () => {
+    const bad = new Set(['g48', 'g49', 'g50', 'g70']);
+    const service = await start({});
+    spoil(service, bad);
+    const api = service.api();
+    for (const first of [1, 51]) {
+      const ids = Array.from({ length: 50 }, (_, n) => `g${first + n}`);
+      const { groups, failed } = await api.groups(ids, () => ['k'], new AbortController().signal);
+      const without = groups.filter(({ customFields }) => customFields === undefined).map(({ groupId }) => groupId);
+      expect(without).toEqual(ids.filter((id) => bad.has(id)));
+      expect(failed.map(({ groupId }) => groupId)).toEqual(without);
+      for (const { fault } of failed) expect(describeFault(fault)).toMatch(/not UTF-8(?!.*refuses one)/);
+    }
+  });
+
+  test('is not accused where one group is too large with its custom fields', async () => {
+    const service = await start({ Public: ['a', 'b'] }, {}, { customFields: ['k'] });
+    service.answer(({ command, body }) =>
+      command === 'get_group_info' && body.GroupIdList.includes('a') && body.ResponseFilter.AppDefinedDataFilter_Group
+        ? fail(10_018)
+        : undefined,
+    );
+    const { counts, failures } = await service.run();
+    expect(counts).toMatchObject({ read: 2, failed: 1 });
+    expect(failures).toMatchObject([
+      { groupId: 'a', message: expect.stringMatching(/too large: 10018(?!.*refuses one)/) },
+    ]);
   });
 });
 

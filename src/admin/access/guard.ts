@@ -13,27 +13,27 @@ import { bearerOf, cameByHttps, localPath, refuseForeign } from './origin.ts';
 import { SIGN_IN_HEADERS, signInPage } from './sign-in-page.ts';
 
 /*
- * Who may use the admin server. Without a token: whoever is on this machine, so that a foreign Host (DNS rebinding) is not
- * served. With one: programs send it as a bearer, and a person signs in with it for pages. Either way, a request that changes
- * something must come from this very server if a browser sends it: any web page can make a browser send requests to here.
+ * Who may use the admin server. Without a token: anybody on this machine; a foreign Host (DNS rebinding) is refused. With
+ * one: programs send it as a bearer, and people sign in with it. Either way, any web page can make a browser send requests
+ * here, so a browser's request to change something must come from a page of this server.
  */
 
-/** From one address, a minute. */
+/** From one address, per minute. */
 const WRONG_TOKENS = 10;
 const SESSION_S = 12 * 3_600;
 const COOKIE = 'group-sync-bridge';
 const LOOPBACK_HOST = /^(127(\.\d{1,3}){3}|\[::1\]|localhost)(:\d+)?$/i;
-/** No request holds more: who may not come in yet must not fill the memory. */
+/** Strangers must not fill the memory. */
 const MAX_BODY_BYTES = 1_048_576;
 const TOO_LARGE: Fault = { code: 'usage', message: `a request holds at most ${MAX_BODY_BYTES} bytes` };
 
-/** Sent with every answer, whatever its status: its type is not to be guessed, and it is not to be stored. */
+/** Sent with every answer. */
 const HEADERS: Readonly<Record<string, string>> = {
   'x-content-type-options': 'nosniff',
   'cross-origin-resource-policy': 'same-origin',
 };
 
-/** Guards every path that is added to `app` afterwards. Refusals cost next to nothing. */
+/** Protects every path that is added to `app` afterwards, whoever asks. */
 export function guardRequests(app: Hono): void {
   app.use(async (context, next) => {
     await next();
@@ -49,7 +49,7 @@ export function guardRequests(app: Hono): void {
 export function guardAccess(app: Hono, token: string | undefined, clock: Clock, signals: SignalBus): void {
   if (token === undefined) {
     app.use(async (context, next) => {
-      // A target may name a host, too, and that one counts.
+      // An absolute request target overrides the Host header.
       const hosts = [context.req.header('host') ?? '', new URL(context.req.url).host];
       if (hosts.every((host) => LOOPBACK_HOST.test(host))) return next();
       const suggestion = 'without admin.token only requests to 127.0.0.1, [::1] and localhost are answered';
@@ -87,8 +87,8 @@ function createJudge(token: string, clock: Clock, signals: SignalBus): Judge {
   const limit = createRateLimit(clock, WRONG_TOKENS, 60_000);
   const wanted = hash('sha256', token, 'buffer');
   return (context, given) => {
-    // The right one is served whatever came before: behind a proxy all share one address. Guessing a token of 16 characters
-    // is hopeless at any speed; what is slowed down are those who try.
+    // The right token always works, since all clients behind a proxy share one address. Guessing 16 characters is hopeless at
+    // any speed; this only slows those who try.
     if (timingSafeEqual(hash('sha256', given, 'buffer'), wanted)) return 'right';
     const peer = getConnInfo(context).remote.address ?? '';
     if (!limit.take(peer)) return 'slowed';
@@ -99,9 +99,9 @@ function createJudge(token: string, clock: Clock, signals: SignalBus): Judge {
 
 type Session = ReturnType<typeof createSession>;
 
-/** A person's session: a cookie with the time of its end, signed. */
+/** A person's session: a signed cookie with the time when it ends. */
 function createSession(token: string, clock: Clock) {
-  // Another token makes another key, so those who signed in with the previous one are signed out.
+  // A new token changes the key, and so signs everybody out.
   const key = hkdfSync('sha256', token, '', 'group-sync-bridge: session of the admin server', 32);
   const attributes = (context: Context) =>
     ({ path: '/', httpOnly: true, sameSite: 'Strict', secure: cameByHttps(context) }) as const;

@@ -2,9 +2,7 @@ import { hash } from 'node:crypto';
 import { html, raw } from 'hono/html';
 import type { Texts } from '../console/texts/index.ts';
 
-/*
- * The sign-in page. It needs no other file: nothing else of the admin server is served before a sign-in.
- */
+/** The sign-in page needs no other file, since nothing else is served before a sign-in. */
 
 const STYLE = `
 :root { color-scheme: light dark; --ground: #f5f6f8; --surface: #fff; --text: #1a1f26; --quiet: #59636e; --line: #87919c; --accent: #0b57d0; --on-accent: #fff; --bad: #b3261e; --bad-ground: #fdeceb; }
@@ -26,14 +24,14 @@ button { margin-top: 16px; border-color: var(--accent); background: var(--accent
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 `;
 
-/** Allows no script, and this style only. The referrer policy lets browsers name the Origin of the form. */
+/** Allows this style and no script. The referrer policy lets browsers send the Origin of the form. */
 export const SIGN_IN_HEADERS: Readonly<Record<string, string>> = {
   'content-security-policy': `default-src 'none'; style-src 'sha256-${hash('sha256', STYLE, 'base64')}'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'`,
   'referrer-policy': 'same-origin',
   vary: 'Accept-Language',
 };
 
-/** Returns the page; `to` is the one that was asked for. */
+/** `to` is the page that was asked for. */
 export function signInPage({ lang, signIn }: Texts, to: string, trouble?: 'wrong' | 'slowed') {
   return html`<!doctype html>
 <html lang="${lang}">

@@ -3,7 +3,6 @@ import { BridgeError } from '../../model/fault.ts';
 import type { NoticeCode } from './notices.ts';
 import type { ConsolePorts } from './ports.ts';
 
-/** The notice that follows, with a number where it has one. */
 export type Result = readonly [NoticeCode] | readonly [NoticeCode, number];
 
 const seq = z
@@ -22,7 +21,7 @@ const replay = z.discriminatedUnion('from', [
   connector.extend({ from: z.literal('seq'), seq }),
   connector.extend({
     from: z.literal('time'),
-    // The browser's own field gives no zone; the form says that it is UTC.
+    // The browser's field has no zone; the form says UTC.
     time: z
       .string()
       .regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?$/)
@@ -34,7 +33,7 @@ const asked = z.object({ group: z.string().min(1) });
 const kept = z.object({ id: seq });
 const run = z.object({ dryRun: z.literal('yes').optional() });
 
-/** Each action by the last part of its path. They throw a ZodError or a BridgeError. */
+/** The actions by the last part of their path. They throw a ZodError or a BridgeError. */
 const ACTIONS: Readonly<
   Record<string, (ports: ConsolePorts, form: Readonly<Record<string, unknown>>) => Promise<Result>>
 > = {
@@ -83,7 +82,7 @@ const ACTIONS: Readonly<
   },
   async sample({ receiver, status }) {
     const sendSample = receiver.sampler();
-    // Copies belong to other people: a made-up group goes to them only while there is nothing else.
+    // Real copies get a made-up group only while there is nothing else.
     if (sendSample === undefined || status().journal.head > 0) return ['sample-too-late'];
     await sendSample();
     return ['sample-sent'];
@@ -94,7 +93,6 @@ const ACTIONS: Readonly<
   },
 };
 
-/** Returns undefined where there is no such action. */
 export async function act(
   ports: ConsolePorts,
   action: string,

@@ -5,7 +5,6 @@ import { createRequire } from 'node:module';
 const { resolve } = createRequire(import.meta.url);
 const own = (name: string): URL => new URL(`./assets/${name}`, import.meta.url);
 
-/** The console loads nothing else. */
 const FILES = {
   'console.css': ['text/css; charset=utf-8', own('elements.css'), own('pages.css')],
   'console.js': ['text/javascript; charset=utf-8', own('console.js')],
@@ -18,7 +17,7 @@ export const ASSETS = Object.entries(FILES).map(([name, [type, ...files]]) => {
   return { name, type, body, digest: hash('sha256', body).slice(0, 12) };
 });
 
-/** Returns the address of a file, with its digest, so that browsers may keep it for good. */
+/** Returns the address of a file with its digest, so that browsers may cache it for ever. */
 export function asset(name: keyof typeof FILES): string {
   return `/assets/${name}?${ASSETS.find((one) => one.name === name)?.digest}`;
 }

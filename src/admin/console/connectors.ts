@@ -45,7 +45,7 @@ ${trouble(ports, connector)}${copyLines(t, connector)}${resync(t, connector)}</a
 
 function trouble({ t, status, lastFault }: View, { name, state }: ConnectorState): Html | '' {
   if (state.kind === 'waiting') {
-    // What cannot be recorded does not wait.
+    // Events are only safe while they can be recorded.
     const safe = status().ready && html` ${t.connectors.safe}`;
     return html`<div class="trouble callout bad">${faultLines(t, state.fault, `down-${name}`)}
 <p class="quiet">${t.connectors.unreachable(relative(t, state.since, 'for'), relative(t, state.retryAt, 'in'))}${safe}</p></div>`;
@@ -81,7 +81,7 @@ function resync(t: Texts, { restore }: ConnectorState): Html | '' {
   }</p>`;
 }
 
-/** Says the same of a connector as the verdict does, trouble by trouble. */
+/** Returns a badge for each trouble that the verdict names for a connector. */
 export function badges(t: Texts, name: string, troubles: readonly Trouble[]): Html | Html[] {
   const own = troubles.filter(({ connector }) => connector === name);
   if (own.length === 0) return badge('ok', t.standings['in-step']);
@@ -90,10 +90,7 @@ export function badges(t: Texts, name: string, troubles: readonly Trouble[]): Ht
 
 const SETTING = /^(app|receiver|journal|admin|connectors|reconcile)\b/;
 
-/**
- * Says what went wrong, in English as the log does below what its code means, then what to do, and which setting or field it
- * concerns. `id` must be unique on the page.
- */
+/** Explains a fault: what its code means, then its message, suggestion and path. `id` must be unique on the page. */
 export function faultLines(t: Texts, { message, path, suggestion, code: name }: Fault, id: string): Html {
   return html`${meaning(t, name)}<div class="fault" lang="en">${value(t, message, { id: `${id}-message`, most: 240 })} ${small(name)}${
     suggestion !== undefined && html`<p><span class="quiet" aria-hidden="true">→</span> ${shown(suggestion)}</p>`

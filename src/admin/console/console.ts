@@ -23,9 +23,8 @@ import { textsFor } from './texts/index.ts';
 import { wholePage } from './whole.ts';
 
 /*
- * The operator's console. The server renders everything: whole pages, and the same parts again by themselves while somebody
- * looks; the script only puts them in place. Without it the pages work by reloading. Actions are plain forms, answered by the
- * page they came from with a notice.
+ * The operator's console. The server renders whole pages, and their parts again while somebody watches; the script only puts
+ * them in place. Without it, people reload. Actions are plain forms, which lead back to their page, with a notice.
  */
 
 type MakePage = (view: View, query: URLSearchParams, signal: AbortSignal) => Page | Promise<Page>;
@@ -42,11 +41,11 @@ const PAGES: Readonly<Record<string, MakePage>> = {
   '/whole': wholePage,
 };
 
-/** No other origin and no inline script or style: text from outside could do nothing even if it became markup. */
+/** Forbids other origins and inline scripts and styles, so that text from outside is harmless even if it became markup. */
 const HEADERS: Readonly<Record<string, string>> = {
   'content-security-policy':
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
-  // With no-referrer browsers would not even say that a form is of this server.
+  // With no-referrer, browsers would not send the Origin of a form.
   'referrer-policy': 'same-origin',
   'cross-origin-opener-policy': 'same-origin',
 };
@@ -75,7 +74,7 @@ export function createConsole(ports: ConsolePorts): Hono {
   };
   for (const [path, make] of Object.entries(PAGES)) app.get(path, show(path, make));
 
-  // One box for whatever somebody has at hand: an event's id, its RequestID, a group's id, a part of a name.
+  // One box finds an event by its id or RequestID, a group by its id or a part of its name.
   app.get('/search', async (context) => {
     const text = (context.req.query('q') ?? '').trim();
     if (ports.journal.groups.get(text) !== undefined) return context.redirect(href('/group', { id: text }));
@@ -115,7 +114,7 @@ export function createConsole(ports: ConsolePorts): Hono {
     return context.redirect(back.pathname + back.search, 303);
   });
 
-  // A person with an old or mistyped address gets a page; a program, the fault that the admin server answers.
+  // For an unknown address, people get a page; programs get a fault from the admin server.
   const nothing = show('/whole', (view) => wholePage(view, new URLSearchParams()));
   app.get('*', (context, next) => {
     const { path } = context.req;
@@ -125,7 +124,7 @@ export function createConsole(ports: ConsolePorts): Hono {
   return app;
 }
 
-/** Renders a part; one that fails says so in its place, and the others are shown. */
+/** Renders a part, or a message if that fails, so that the other parts are still shown. */
 async function safely({ t }: View, part: Part): Promise<Html> {
   try {
     return await part.render();
@@ -134,7 +133,7 @@ async function safely({ t }: View, part: Part): Promise<Html> {
   }
 }
 
-/** Returns the address when it is a page of this console: only those are watched or gone back to. */
+/** Returns the address if it is a page of this console: no other is watched or returned to. */
 function within(path: string | undefined): URL | undefined {
   const base = 'http://page/';
   if (path === undefined || !URL.canParse(path, base)) return undefined;

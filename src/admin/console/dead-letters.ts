@@ -15,7 +15,7 @@ import type { Texts } from './texts/index.ts';
 
 const PAGE_LETTERS = 50;
 
-/** `/dead-letters?connector=&after=`; without a connector, those of the first that has some. */
+/** `/dead-letters?connector=&cause=&after=`; by default, of the first connector that has some. */
 export function deadLettersPage(ports: View, query: URLSearchParams): Page {
   const { t } = ports;
   const after = numberOf(query.get('after')) ?? 0;
@@ -53,7 +53,7 @@ export function deadLettersPage(ports: View, query: URLSearchParams): Page {
   };
 }
 
-/** Several letters are shown by their causes first; a cause leads to its letters. */
+/** Several dead letters are first shown by cause; a cause leads to its letters. */
 function standing(ports: View, state: ConnectorState, cause: string | undefined, after: number): Html {
   const { name, deadLetters, retried } = state;
   const open = retried === undefined ? 0 : retried.taken - retried.delivered - retried.refused;
@@ -99,16 +99,15 @@ ${table(
 )}`;
 }
 
-/** All letters of a connector, of one cause, or one letter. */
+/** All dead letters of a connector, those of one cause, or a single one. */
 interface Meant {
   readonly connector: string;
   readonly cause?: string | undefined;
   readonly seq?: number;
-  /** The page to return to. */
   readonly back: string;
 }
 
-/** Offers to retry or discard the letters that are meant, so many; `about` names them where they are not all of the page. */
+/** Offers to retry or discard `count` dead letters; `about` names them unless they are all on the page. */
 function settling(t: Texts, meant: Meant, count: number, about?: string | Html): Html {
   const { deadLetters: words } = t;
   const [again, gone] = about === undefined ? [words.retryAll, words.discardAll] : [words.retry, words.discard];
@@ -181,7 +180,7 @@ function letterRow(letter: DeadLetter, connector: string, back: string, ports: V
   };
 }
 
-/** `/dead-letters/export?connector=&cause=`: all of them as JSON, a line each, as the command line prints them. */
+/** `/dead-letters/export?connector=&cause=`: all of them as lines of JSON, like the command's. */
 export function exportLetters({ clock, delivery: { operations } }: ConsolePorts, context: Context): Response {
   const { connector = '', cause } = context.req.query();
   const page = (after: number): DeadLetter[] => operations.deadLetters(connector, after, PAGE_LETTERS, { cause });

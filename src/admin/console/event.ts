@@ -13,7 +13,7 @@ import type { Texts } from './texts/index.ts';
 
 const COPIES_EVERY_MS = 2_000;
 
-/** `/event?id=`: one event by its id, its seq or the RequestID of its callback, and what became of it at each connector. */
+/** `/event?id=`: an event by its id, seq or RequestID, and what became of it at each connector. */
 export async function eventPage(ports: View, query: URLSearchParams, signal: AbortSignal): Promise<Page> {
   const { t } = ports;
   const id = query.get('id') ?? '';
@@ -29,7 +29,7 @@ export async function eventPage(ports: View, query: URLSearchParams, signal: Abo
     title: `${t.events.type} ${truncate(id, 40)}`,
     section: 'events',
     parts: [
-      // An event never changes, and is rendered once.
+      // An event never changes, so it is rendered once.
       { render: () => eventOf(ports, entry) },
       { id: 'copies', every: COPIES_EVERY_MS, render: () => copiesOf(ports, entry) },
     ],
@@ -71,10 +71,8 @@ const STANDINGS: Readonly<Record<EventCopy['standing'] | GroupCopy['standing'], 
   unknown: 'held',
 };
 
-/** The status of an event or a group at a connector. */
 type Copy = Omit<GroupCopy, 'standing'> & Pick<EventCopy, 'at' | 'attempts'> & Pick<EventCopy | GroupCopy, 'standing'>;
 
-/** Lists the copies of an event or a group by connector. */
 export function copyList(t: Texts, copies: readonly Copy[]): Html {
   const columns = [
     { head: t.group.connector },
@@ -94,7 +92,7 @@ export function copyList(t: Texts, copies: readonly Copy[]): Html {
   }</section>`;
 }
 
-/** Fields of a copy that are named; the API names all of them. */
+/** How many fields of a copy are named; the API names all of them. */
 const MOST_FIELDS = 20;
 
 function detail(t: Texts, { connector, standing, where, at, attempts, differs = [], fault }: Copy): Html {

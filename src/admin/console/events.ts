@@ -12,7 +12,7 @@ import type { Texts } from './texts/index.ts';
 
 const PAGE_EVENTS = 50;
 
-/** What the form of the page asks for: a group by its id or a part of it, times of receipt in UTC. */
+/** The fields of the form: a group by its id or a part of it; times of receipt, in UTC. */
 const FILTERS = ['group', 'type', 'operator', 'field', 'since', 'until'] as const;
 type Filters = Readonly<Record<(typeof FILTERS)[number], string | undefined>>;
 
@@ -28,7 +28,7 @@ export function eventsPage(ports: View, query: URLSearchParams, signal: AbortSig
     section: 'events',
     parts: [
       { render: () => html`<h1>${t.sections.events}</h1>${filterForm(t, filters, isFiltered)}` },
-      // A search reads many events: it is done once.
+      // A search reads many events, so it is done once.
       {
         ...(newest && !isSearch(ports.journal.history, filters) && { id: 'events' }),
         render: () => listOf(ports, filters, before, signal),
@@ -52,7 +52,7 @@ ${input('since', t.events.since, since, 'datetime-local')}${input('until', t.eve
 <input id="id" name="id" type="search" required autocomplete="off" spellcheck="false"><button type="submit">${t.events.follow}</button></form>`;
 }
 
-/** The browser's own field for a time gives no zone; the form says that it is UTC. */
+/** The browser's field has no zone; the form says UTC. */
 const timeOf = (text: string | undefined): number | undefined => Date.parse(`${text}Z`) || undefined;
 
 async function listOf(ports: View, filters: Filters, before: number | undefined, signal: AbortSignal): Promise<Html> {
@@ -60,7 +60,7 @@ async function listOf(ports: View, filters: Filters, before: number | undefined,
   const { group, type, since, until } = filters;
   const known = EVENT_TYPES.find((one) => one === type);
   const filter = { ...filters, type: known, since: timeOf(since), until: timeOf(until) };
-  // The form offers none of these; an address may hold anything.
+  // The form does not produce these, but an address may hold anything.
   const unread = (['type', 'since', 'until'] as const).filter((one) => filters[one] && filter[one] === undefined);
   const { events, next } = await readEvents(ports.journal.history, filter, PAGE_EVENTS, signal, before);
   const ofGroup = group !== undefined && ports.journal.history.latest(group) !== undefined ? group : undefined;
@@ -80,7 +80,7 @@ async function listOf(ports: View, filters: Filters, before: number | undefined,
   )}`;
 }
 
-/** Lists events, as many as fit; `all` leads to the others. */
+/** Lists as many events as fit; `all` is the address of all of them. */
 export function eventList(ports: View, entries: readonly JournalEntry[], all: string, ofGroup?: string): Html {
   const rows = fitting(entries, eventRow(ports, ofGroup));
   const others = html`<a href="${all}">${ports.t.events.all}</a>`;
@@ -135,7 +135,7 @@ export function operator(t: Texts, event: CanonicalEvent): Html {
   return who === undefined ? html`<span class="quiet">${t.events.notStated}</span>` : brief(who, 32);
 }
 
-/** The author of a group's latest change: never that of an earlier one. */
+/** Returns the author of a group's latest change, never that of an earlier one. */
 export function lastBy({ journal, t }: View, group: Group): Html {
   const who = operatorOf(group);
   if (who !== undefined) return brief(who, 32);
@@ -145,7 +145,7 @@ export function lastBy({ journal, t }: View, group: Group): Html {
 
 const MOST_FIELDS = 16;
 
-/** Lists what the event says about the group, a field a line; the page of the event has all of it. */
+/** Lists what the event says about the group, field by field; `/whole` has all of it. */
 export function changes(t: Texts, event: CanonicalEvent, seq: number, id: string): Html {
   const { previousOwner, extra } = event.data;
   const rest = eventHref(seq);

@@ -2,32 +2,29 @@ import type { JournalEntry } from '../../journal/reads.ts';
 import { type CanonicalEvent, PROFILE_FIELDS } from '../../model/event.ts';
 import { CUSTOM, fieldsOf, fieldText, type Group, merge, onlyFields, type Version } from '../../model/group.ts';
 
-/** The effect of one event on one field. */
 export interface FieldChange {
   readonly seq: number;
   readonly event: CanonicalEvent;
-  /** Undefined where nothing earlier is known. */
+  /** Undefined if nothing earlier is known. */
   readonly before: string | undefined;
   readonly after: string;
-  /** The version that had been recorded before this change came and is later than it: the change took no effect. */
+  /** The later version that was already recorded when this change came, which therefore had no effect. */
   readonly supersededBy?: Version;
 }
 
 export interface FieldHistory {
-  /** name, introduction, …, customFields.<Key>, owner, groupType, destroyed. */
   readonly field: string;
   readonly value: string | undefined;
-  /** Newest first, in the order in which they were recorded. */
+  /** By the order of recording, newest first. */
   readonly changes: readonly FieldChange[];
 }
 
-/** Fields that events carry along whether they changed or not. */
+/** Fields that events carry even if they did not change. */
 const CARRIED = new Set(['groupType', 'destroyed', 'owner']);
 
 /**
- * Returns each field with its changes, by merging the group's events (newest first, as they are read) from the oldest on. Where
- * older events are pruned, their effect is taken from the merged state `group`: a field whose version belongs to none of these
- * events was set before all of them.
+ * Returns each field with its changes, by merging the group's events (given newest first) from the oldest on. A field whose
+ * version is of none of these events was set before them, and is taken from the merged state `group`.
  */
 export function fieldHistories(group: Group, entries: readonly JournalEntry[]): FieldHistory[] {
   let state = stateBefore(group, new Set(entries.map(({ event }) => event.id)));
@@ -55,7 +52,7 @@ export function fieldHistories(group: Group, entries: readonly JournalEntry[]): 
   return [...fields].map((field) => ({ field, value: fieldText(group, field), changes: changes.get(field) ?? [] }));
 }
 
-/** Returns the part of the group that earlier events than these set. */
+/** Returns the part of the group that events other than these have set. */
 function stateBefore(group: Group, ids: ReadonlySet<string>): Group {
   const isEarlier = (field: string): boolean => {
     const version = group.versions[field];

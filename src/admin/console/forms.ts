@@ -4,7 +4,6 @@ import type { Texts } from './texts/index.ts';
 
 type Fields = Readonly<Record<string, string | number | undefined>>;
 
-/** A plain form below /actions/, answered by a page with a notice. */
 export function form(action: string, fields: Fields, content: Html): Html {
   const given = Object.entries(fields).filter(([, text]) => text !== undefined);
   return html`<form method="post" action="/actions/${action}">${given.map(
@@ -12,12 +11,12 @@ export function form(action: string, fields: Fields, content: Html): Html {
   )}${content}</form>`;
 }
 
-/** A form that is nothing but its button. `about` names the thing concerned, where the words alone do not. */
+/** A form with nothing but its button. `about` names what it concerns, for screen readers, if the words alone do not. */
 export function button(action: string, fields: Fields, words: string, about?: string | Html): Html {
   return form(action, fields, html`<button type="submit">${words}${aside(about)}</button>`);
 }
 
-/** Asks before an action that costs something or cannot be undone: its button is in a box that this one opens. */
+/** Asks before a costly or irreversible action: this opens a box, which holds the form. */
 export function ask(
   id: string,
   words: string,
@@ -28,7 +27,6 @@ export function ask(
   return html`<details class="ask" id="${id}" name="ask"><summary class="${tone}">${words}${aside(about)}</summary><div class="asked panel">${content}</div></details>`;
 }
 
-/** Asks before something is discarded. */
 export function askDiscard(
   id: string,
   words: {
@@ -47,7 +45,7 @@ export function askDiscard(
 const aside = (about: string | Html | undefined): Html | false =>
   about !== undefined && html`<span class="aside"> ${about}</span>`;
 
-/** Links to the next page, `next` being its query, and back to the first. */
+/** Links to the next page, by the query `next`, and back to the first one. */
 export function pager(
   t: Texts,
   path: string,

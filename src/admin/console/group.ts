@@ -12,18 +12,16 @@ import { empty, fitting, leftOut } from './table.ts';
 import { brief, code, type Html, href, moment, optional, plain, relative, value } from './text.ts';
 import type { Texts } from './texts/index.ts';
 
-/** The history of the fields is made from at most this many events. */
 const MOST_EVENTS = 200;
 const SHOWN_EVENTS = 20;
-/** The markup of one field and its changes. */
+/** The limit for the markup of one field's changes. */
 const FIELD_CHARACTERS = 12_288;
-/** More changes of a field than these have to be opened. */
 const RECENT_CHANGES = 4;
-/** Copies are read back from their destinations, which costs those something. */
+/** Reading copies back is a burden on their destinations. */
 const COPIES_EVERY_MS = 5_000;
 const COPIES_WITHIN_MS = 3_000;
 
-/** `/group?id=`: its merged state, the status of each copy, the history of each field, its events. */
+/** `/group?id=`: a group's merged state, the status of each copy, the history of each field, its events. */
 export function groupPage(ports: View, query: URLSearchParams): Page {
   const { t } = ports;
   const groupId = query.get('id') ?? '';

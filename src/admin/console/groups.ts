@@ -9,11 +9,11 @@ import { brief, type Html, moment, optional } from './text.ts';
 import type { Texts } from './texts/index.ts';
 
 const PAGE_GROUPS = 100;
-/** How many events are searched for recently changed groups; the journal keeps no list of them. */
+/** How many events are searched for recently changed groups, of which the journal keeps no list. */
 const LATE_EVENTS = 1_000;
 const LATELY_EVERY_MS = 5_000;
 
-/** `/groups?search=&after=&order=`: by id or name, or the recently changed ones. */
+/** `/groups?search=&after=&order=`: groups by id or name, or the recently changed ones. */
 export function groupsPage(ports: View, query: URLSearchParams, signal: AbortSignal): Page {
   const { t } = ports;
   const text = query.get('search') ?? '';
@@ -35,7 +35,7 @@ export function groupsPage(ports: View, query: URLSearchParams, signal: AbortSig
     }
     const rows = fitting(groups, groupRow(ports, ports.clock.now()));
     const fit = rows.length === groups.length;
-    // The place of a group in the list, as the search gives it.
+    // If not all fit, the list continues after the last one shown, by the place that the search would give.
     const last = groups[rows.length - 1];
     const following = fit ? (complete ? undefined : next) : last && `${placeOf(last.groupId, text)}${last.groupId}`;
     const isAll = complete && after === '';
@@ -51,10 +51,7 @@ export function groupsPage(ports: View, query: URLSearchParams, signal: AbortSig
       { search: text === '' ? undefined : text },
       following !== undefined && { after: following },
       after === '',
-      {
-        next: t.groups.more,
-        first: t.groups.first,
-      },
+      { next: t.groups.more, first: t.groups.first },
     )}`;
   };
   return {
@@ -79,7 +76,7 @@ function orders(t: Texts, isLately: boolean): Html {
   return html`<nav class="tabs" aria-label="${t.groups.orders}"><ul class="row">${byId}${lately}</ul></nav>`;
 }
 
-/** Groups whose id begins with the text come first. */
+/** As in the search: groups whose id begins with the text come first. */
 const placeOf = (groupId: string, text: string): '0' | '1' => (groupId.startsWith(text) ? '0' : '1');
 
 function groupTable(t: Texts, rows: readonly Row[], caption: string): Html {

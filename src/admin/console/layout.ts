@@ -7,18 +7,17 @@ import { empty } from './table.ts';
 import { type Html, plain, shown } from './text.ts';
 import type { Texts } from './texts/index.ts';
 
-/** One part of a page. A live part is rendered again while somebody looks, and sent when it has changed. */
+/** A part of a page. A live one is rendered again while somebody watches, and sent if it has changed. */
 export interface Part {
-  /** Unique on the page; live parts have one. */
+  /** Unique on the page. Only live parts have one. */
   readonly id?: string;
-  /** Milliseconds between two renderings of a live part; a second when left out. */
+  /** Milliseconds between two renderings of a live part; 1,000 by default. */
   readonly every?: number;
   render(): Html | Promise<Html>;
 }
 
 export interface Page {
   readonly title: string;
-  /** The entry of the navigation that the page belongs to. */
   readonly section: Section;
   readonly parts: readonly Part[];
   readonly status?: 200 | 404;
@@ -28,7 +27,7 @@ type Section = keyof Texts['sections'];
 
 const SECTIONS: readonly Section[] = ['overview', 'events', 'groups', 'dead-letters', 'quarantine', 'reconcile'];
 
-/** The part that each page has: the navigation with its counts, and the verdict. */
+/** The part that all pages share: the navigation with its counts, and the verdict. */
 export function navigation(view: View, current: Section): Part {
   const { t } = view;
   return {
@@ -50,17 +49,15 @@ export function navigation(view: View, current: Section): Part {
   };
 }
 
-/** One entry of a list of pages. */
 export const entry = (to: string, words: string | Html, isCurrent: boolean): Html =>
   html`<li><a href="${to}" ${isCurrent && html`aria-current="page"`}>${words}</a></li>`;
 
-/** The beginning of a page: its title, and what it is about. */
+/** The beginning of a page: its title and an introduction. */
 export const lead = (title: string, words: string): Part => ({
   render: () => html`<h1>${title}</h1>
 <p class="lead quiet">${words}</p>`,
 });
 
-/** The page of what there is not. */
 export const unknownPage = (section: Section, title: string, words: Html): Page => ({
   title,
   section,
@@ -68,7 +65,7 @@ export const unknownPage = (section: Section, title: string, words: Html): Page 
   parts: [{ render: () => html`<h1>${title}</h1>${empty(words)}` }],
 });
 
-/** Judges once more, in the words of the reader: what the status says is for the command line and the log, too. */
+/** Judges again, in the reader's language, since the verdict of the status is in English. */
 export function verdictOf({ t, clock, status }: View): Verdict {
   const { connectors, reason, receiver } = status();
   return judge(judgeRecording(reason, receiver, t.verdict), connectors, clock.now(), t.verdict);
@@ -76,7 +73,7 @@ export function verdictOf({ t, clock, status }: View): Verdict {
 
 export const TONES: Readonly<Record<Sentence['tone'], Tone>> = { green: 'ok', amber: 'warn', red: 'bad' };
 
-/** Shows one sentence of the verdict; its beginning suffices where there is no room for all of it. */
+/** Shows a sentence of the verdict; its beginning suffices if there is no room for all of it. */
 function sentence({ tone, says }: Sentence): Html {
   return html`<span class="${TONES[tone]}" data-tone="${tone}" title="${plain(says, 1_000)}">${icon(TONES[tone])} ${shown(says)}</span>`;
 }
@@ -85,12 +82,11 @@ export function toned({ tone, says }: Sentence): Html {
   return html`${icon(TONES[tone], 20)} ${shown(says)}`;
 }
 
-/** Returns a badge with the number of things that wait for a person, unless there are none. */
+/** Returns a badge with the number of things that need a person, unless there are none. */
 export function count(number = 0): Html | '' {
   return number === 0 ? '' : html` <span class="badge bad">${figure(number)}</span>`;
 }
 
-/** The result of an action, at the top of the page. */
 export interface Notice {
   readonly tone: 'ok' | 'bad';
   readonly text: string;
@@ -101,7 +97,7 @@ interface Rendered {
   readonly html: Html;
 }
 
-/** Returns the whole document. `live` is the address of the stream of changed parts. */
+/** `live` is the address of the stream of changed parts. */
 export function document(
   { t, settings }: View,
   page: Page,

@@ -5,18 +5,18 @@ import type { Clock } from '../../model/clock.ts';
 import type { Part } from './layout.ts';
 
 const EVERY_MS = 1_000;
-/** Lets both sides notice that the other is gone, and keeps the page's clock to the bridge's. */
+/** Sending the time lets both sides notice that the other is gone, and sets the page's clock to the bridge's. */
 const TIME_MS = 10_000;
 const MOST_WATCHERS = 24;
-/** Live parts are rendered on the thread that receives callbacks: after each it is left alone so many times as long. */
+/** Rendering takes place on the thread that receives callbacks: after each part it rests so many times as long. */
 const REST = 9;
-/** The shortest time between two updates of a page, so that no more is rendered than can be looked at. */
+/** Limits the updates of a part by its size, so that no more is rendered than people can look at. */
 const CHARACTERS_PER_MS = 64;
 
 export function createLive(clock: Clock, stopping: AbortSignal) {
-  /** The connections that follow a page: one each, since the answers to a pipeline wait for one another. */
+  /** The connections that follow a page. Each may do so once, since pipelined answers would wait for one another. */
   const watchers = new Set<HttpBindings['incoming']['socket']>();
-  /** The latest rendering of each part that is watched: all who watch it share it. */
+  /** The latest rendering of each part, which all its watchers share. */
   const latest = new Map<string, { readonly at: number; readonly html: Promise<string> }>();
   let turn: Promise<unknown> = Promise.resolve();
   const inTurn = (render: () => Promise<string>): Promise<string> => {
@@ -31,14 +31,14 @@ export function createLive(clock: Clock, stopping: AbortSignal) {
   const shared = (key: string, everyMs: number, render: () => Promise<string>): Promise<string> => {
     const known = latest.get(key);
     const at = performance.now();
-    // Two watchers never tick at quite the same moment.
+    // Watchers never ask at exactly the same moment.
     if (known !== undefined && at - known.at < everyMs * 0.9) return known.html;
     const html = inTurn(render);
     latest.set(key, { at, html });
     return html;
   };
   return {
-    /** Sends each live part whenever it has changed, while the caller listens; answers 503 to too many callers. */
+    /** Sends each live part whenever it has changed, until the caller leaves; answers 503 if there are too many callers. */
     watch(context: Context, at: string, parts: readonly Part[], rendered: (part: Part) => Promise<string>): Response {
       const { socket } = (context.env as HttpBindings).incoming;
       if (context.req.method === 'HEAD') return context.body(null);
@@ -51,7 +51,7 @@ export function createLive(clock: Clock, stopping: AbortSignal) {
         left.abort();
         watchers.delete(socket);
       };
-      // The server lets clients end their side first: for a stream that means that nobody is there any more.
+      // The server allows half-open connections; here, a client that ends its side has left.
       socket.once('end', () => socket.destroy()).once('close', leave);
       const response = streamSSE(context, async (stream) => {
         stream.onAbort(leave);
@@ -86,7 +86,7 @@ export function createLive(clock: Clock, stopping: AbortSignal) {
         }
       });
       response.headers.set('cache-control', 'no-store');
-      // Otherwise a bridge that stops would wait for the idle connection.
+      // A stopping bridge would wait for an idle connection.
       response.headers.set('connection', 'close');
       return response;
     },

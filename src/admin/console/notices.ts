@@ -1,10 +1,10 @@
 import type { Notice } from './layout.ts';
 import type { Texts } from './texts/index.ts';
 
-/** The results of actions. A link holds only the code and a number, so that nobody can make a page say something else. */
+/** The results of actions. An address holds only the code and a number, so that nobody can put words into a page. */
 export type NoticeCode = keyof Texts['notices'];
 
-/** Those that say that nothing was done. */
+/** The notices that nothing was done. */
 const BAD: ReadonlySet<NoticeCode> = new Set([
   'reconcile-running',
   'reconcile-unconfigured',
@@ -13,7 +13,7 @@ const BAD: ReadonlySet<NoticeCode> = new Set([
   'failed',
   'sample-too-late',
 ]);
-/** Those that do, where none of what was meant was there. */
+/** The notices that mean the same if their number is 0. */
 const BAD_OF_NONE: ReadonlySet<NoticeCode> = new Set(['discarded', 'retried', 'quarantine-discarded']);
 
 export function noticeOf({ notices }: Texts, query: URLSearchParams): Notice | undefined {

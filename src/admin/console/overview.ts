@@ -14,10 +14,10 @@ import { code, type Html, relative, shown } from './text.ts';
 import type { Texts } from './texts/index.ts';
 
 const RECENT_EVENTS = 12;
-/** Half a minute per column: 120 of them are distinguishable even on a phone. */
+/** 120 columns are distinguishable even on a phone. */
 const COLUMN_SECONDS = 30;
 const ROW_SECONDS = 300;
-/** The hour changes with each snapshot. */
+/** The time between two snapshots. */
 const PLOTS_EVERY_MS = 10_000;
 
 export function overviewPage(ports: View): Page {
@@ -59,7 +59,7 @@ ${[...warnings, ...open].map((warning) => html`<p class="panel row" role="alert"
 </dl></div>`;
 }
 
-/** Reasons that are shown; the metrics have all of them. */
+/** How many reasons are shown; the metrics have all of them. */
 const REASONS = 3;
 
 function refusals(ports: View): Html {
@@ -129,7 +129,6 @@ function reconcileWords(t: Texts, reconcile: BridgeState['reconcile']): Html {
 <p>${t.overview.result(dryRun, counts.mended, counts.inStep)}${counts.failed > 0 && t.connectors.failed(counts.failed)} <a href="/reconcile">${t.overview.details}</a></p>`;
 }
 
-/** Offers a first callback as long as there was none. */
 function sample({ t, receiver, status }: View): Html | false {
   if (receiver.sampler() === undefined || status().journal.head > 0) return false;
   return html`<div class="row">${button('sample', {}, t.overview.sample)}<span class="quiet">${t.overview.sampleIs}</span></div>`;

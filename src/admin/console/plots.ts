@@ -7,12 +7,12 @@ import { type Html, stamp } from './text.ts';
 import type { Texts } from './texts/index.ts';
 
 /*
- * Two plots of the last hour as SVG. Shapes stretch with the page (an inner svg without an aspect ratio), texts do not (the outer
- * one is measured in pixels and per cent). Each column has a title for the pointer; a table says the same for everybody else.
+ * Two plots of the last hour as SVG. Shapes stretch with the page (an inner svg without an aspect ratio), texts do not (the
+ * outer one has pixels and per cent). Each column has a title for the pointer; a table says the same to everybody else.
  */
 
 const HEIGHT = 168;
-/** The times stand below it. */
+/** The y of the axis, below which are the times. */
 const FLOOR = 148;
 const QUARTER_MS = 900_000;
 /** The service gives up after this. */
@@ -37,11 +37,11 @@ const round = (number: number): number => Math.round(number * 100) / 100;
 interface Plot {
   readonly id: string;
   readonly title: string;
-  /** Says the same to people who do not see the plot. */
+  /** For people who do not see the plot. */
   readonly summary: string;
   readonly legend: readonly { readonly mark: string; readonly words: string; readonly value: string }[];
   readonly rules: readonly { readonly y: number; readonly words: string }[];
-  /** In columns across, in pixels down. */
+  /** Measured in columns across, and in pixels down. */
   readonly shapes: Html;
   readonly labels?: Html;
   titleOf(bucket: Bucket): string;
@@ -88,7 +88,7 @@ export function ratePlot(t: Texts, buckets: readonly Bucket[]): Html {
   });
 }
 
-/** The time until the answer: median and 99th percentile, on a logarithmic scale that reaches beyond the service's limit. */
+/** The time until the answer, by median and 99th percentile, on a logarithmic scale beyond the service's limit. */
 export function latencyPlot(t: Texts, buckets: readonly Bucket[]): Html {
   const [low, high] = [0.1, 5_000];
   const y = (ms: number): number => {
@@ -123,7 +123,7 @@ export function latencyPlot(t: Texts, buckets: readonly Bucket[]): Html {
   });
 }
 
-/** Its width stays as it is however the shapes are stretched. */
+/** A line, whose width does not stretch with the shapes. */
 function path(name: string, d: string, width: number, dashes = 'none'): Html {
   return html`<path class="${name}" d="${d}" fill="none" stroke="currentColor" stroke-width="${width}" stroke-dasharray="${dashes}" vector-effect="non-scaling-stroke"/>`;
 }
@@ -156,7 +156,7 @@ function plot(
   const length = sum(buckets, ({ seconds }) => seconds * 1_000);
   const quarters = Array.from({ length: 5 }, (_, index) => (Math.ceil(begin / QUARTER_MS) + index) * QUARTER_MS)
     .map((at) => ({ x: round(((at - begin) / length) * 100), words: timeOf(t, at) }))
-    // Not where the words would be cut off, or overlap those at the end.
+    // Elsewhere the words would be cut off, or overlap those at the end.
     .filter(({ x }) => x > 3 && x < 91);
   const hover = (bucket: Bucket, index: number): Html =>
     html`<rect class="hit" x="${index}" width="1" y="0" height="${FLOOR}"><title>${t.plots.hover(
@@ -187,12 +187,12 @@ ${quarters.map(
 </svg></div></figure>`;
 }
 
-/** 21:17, with seconds where they are not zero. */
+/** 21:17, with seconds unless they are zero. */
 function timeOf(t: Texts, ms: number): string {
   return stamp(t, ms).slice(11).replace(/:00$/, '');
 }
 
-/** The next round number whose half is round as well. */
+/** Returns the next round number, whose half is round as well. */
 function niceTop(most: number): number {
   const step = 10 ** Math.floor(Math.log10(Math.max(most, 1)));
   return [1, 2, 3, 4, 6, 8, 10].map((times) => times * step).find((top) => top >= most) ?? most;

@@ -5,12 +5,11 @@ import type { BridgeState } from '../contract.ts';
 import type { BridgePorts } from '../ports.ts';
 import type { Texts } from './texts/index.ts';
 
-/** All that the console needs from the bridge. */
 export interface ConsolePorts extends BridgePorts {
   status(): BridgeState;
   readonly stats: Stats;
   lastFault(connector: string): LastFault | undefined;
-  /** Why callbacks were not accepted lately, most frequent reason first. */
+  /** Returns why callbacks were not accepted lately, most frequent reason first. */
   refusals(): Refusal[];
 }
 

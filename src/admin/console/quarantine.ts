@@ -11,7 +11,7 @@ import type { Texts } from './texts/index.ts';
 
 const PAGE_CALLBACKS = 20;
 
-/** `/quarantine?after=`: callbacks of a verified sender that could not be mapped, as they came. */
+/** `/quarantine?after=`: the raw callbacks of verified senders that could not be mapped. */
 export function quarantinePage(ports: View, query: URLSearchParams): Page {
   const { t } = ports;
   const after = numberOf(query.get('after')) ?? 0;

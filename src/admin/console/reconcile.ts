@@ -10,7 +10,7 @@ import { empty, fitting, leftOut, type Row, table } from './table.ts';
 import { type Html, relative, shown, value } from './text.ts';
 import type { Texts } from './texts/index.ts';
 
-/** The CLI has all of them. */
+/** The command shows all of them. */
 const SHOWN_FINDINGS = 100;
 
 /** `/reconcile`: the current run, or the last one. */
@@ -61,7 +61,7 @@ function standing(ports: View, reconciler: Reconciler): Html {
   }`;
 }
 
-/** What a run will do, as far as the last dry run can tell. */
+/** Tells what a run would do, judging by the latest dry run. */
 function foretold(t: Texts, run: ReconcileRun | undefined): Html {
   if (run === undefined) {
     return html`<p>${t.reconcile.noDryRun}</p>`;
@@ -73,7 +73,7 @@ function foretold(t: Texts, run: ReconcileRun | undefined): Html {
   }`;
 }
 
-/** The first groups that the latest dry run found, if that is the latest run. */
+/** Lists the first groups that the latest dry run found, if that is the latest run. */
 async function findingsOf(t: Texts, reconciler: Reconciler | undefined): Promise<Html> {
   const run = reconciler?.lastDryRun();
   if (reconciler === undefined || run === undefined || reconciler.status().run !== run) return html``;

@@ -4,24 +4,24 @@ import type { Texts } from './texts/index.ts';
 
 export interface Column {
   readonly head: string;
-  /** Figures stand to the right; names and what is wide take the room there is. */
+  /** Figures are aligned to the right; names and wide columns share the room. */
   readonly kind?: 'figure' | 'name' | 'wide';
 }
 
 export interface Row {
-  /** Unique on the page: the script finds the row again by it. */
+  /** Unique on the page, so that the script finds the row again. */
   readonly id: string;
   /** One for each column; the first names the row. */
   readonly cells: readonly (Html | string | number)[];
 }
 
-/** The markup of one list, and so about the time it takes: pages are rendered on the thread that receives callbacks. */
+/** Limits the markup of a list, and so the time that it takes on the thread that receives callbacks. */
 const LIST_CHARACTERS = 98_304;
 
 const sizeOf = (item: Row | Html): number =>
   'cells' in item ? item.cells.reduce((sum: number, cell) => sum + String(cell).length, 0) : String(item).length;
 
-/** Renders items in order until a list is full, at least one: the caller links to the others. */
+/** Renders items until the list is full, but at least one; the caller links to the others. */
 export function fitting<Item, Shown extends Row | Html>(
   items: readonly Item[],
   render: (item: Item, index: number) => Shown,
@@ -57,7 +57,6 @@ export function table(caption: string, columns: readonly Column[], rows: readonl
 <tbody role="rowgroup">${rows.map(({ id, cells }) => html`<tr role="row" id="${id}">${cells.map(cell)}</tr>`)}</tbody></table>`;
 }
 
-/** Stands where there is nothing, and says why. */
 export function empty(words: string | Html): Html {
   return html`<p class="panel quiet">${words}</p>`;
 }

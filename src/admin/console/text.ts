@@ -4,14 +4,14 @@ import { figure, truncate, UNSEEN as UNSEEN_ANYWHERE } from '../../model/text.ts
 import type { Texts } from './texts/index.ts';
 
 /*
- * Everything from outside is shown through this file: names, ids, operators, errors, raw bodies. Markup is escaped by `html`;
- * here, what cannot be seen becomes visible (control characters, marks that reorder, characters without width, halves of
- * surrogate pairs), and each text is isolated, so that one written from right to left leaves the page around it as it is.
+ * Shows all texts from outside: names, ids, operators, errors, raw bodies. `html` escapes markup; here, invisible characters
+ * become visible (control characters, bidirectional marks, zero-width characters, lone surrogates), and each text is
+ * isolated, so that one written from right to left does not disturb the page around it.
  */
 
 export type Html = HtmlEscapedString | Promise<HtmlEscapedString>;
 
-/** Joiners between letters or emoji have their use, and so have Arabic number signs. Line breaks are up to the caller. */
+/** Joiners between letters or emoji are legitimate, and so are Arabic number signs. Line breaks are up to the caller. */
 const USED =
   /[\n\u0600-\u0605\u06dd\u070f\u08e2]|(?<=[\p{L}\p{M}\p{Extended_Pictographic}\p{Emoji_Modifier}])[\u200c\u200d](?=[\p{L}\p{Extended_Pictographic}])/u;
 const UNSEEN = new RegExp(`(?!${USED.source})${UNSEEN_ANYWHERE.source}`, 'gu');
@@ -44,13 +44,13 @@ const NAMES: Readonly<Record<string, string>> = {
 const codeOf = (character: string): string =>
   `U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}`;
 
-/** A run of one such character becomes one mark: a byte from outside must not become dozens of bytes of markup. */
+/** A run of one character becomes one mark, so that each byte from outside does not become dozens of bytes of markup. */
 const RUNS = new RegExp(`(${UNSEEN.source})\\1*`, 'gu');
 const RUNS_AND_BREAKS = new RegExp(`(${UNSEEN.source}|\n)\\1*`, 'gu');
 
 const times = (count: number): string => (count === 1 ? '' : ` ×${figure(count)}`);
 
-/** Shows a text in attributes and titles, where no element can stand. */
+/** Shows a text in attributes and titles, which cannot hold elements. */
 export function plain(text: string, most = 160): string {
   const found = truncate(text, most).replaceAll(RUNS_AND_BREAKS, (run, one: string) =>
     one === '\n' ? ' ⏎ ' : `⟨${codeOf(one)}${times(run.length / one.length)}⟩`,
@@ -65,7 +65,7 @@ function mark(character: string, count: number): Html {
   return html`<span class="unseen warn" title="${name === undefined ? code : `${code} ${name}`}">${code}${times(count)}</span>`;
 }
 
-/** Returns the marked-up text, with no more marks than fit into `most` characters of markup, and where it ends. */
+/** Returns the marked-up text, cut when its marks exceed `most` characters of markup, and where the cut is. */
 function pieces(
   text: string,
   lines: boolean,
@@ -84,42 +84,41 @@ function pieces(
   return { found: [...found, text.slice(from)], end: text.length };
 }
 
-/** What stands in a list or a heading: its source, and its markup. */
+/** The most characters of a text in a list or a heading, and of the markup of its marks. */
 const MOST = 1_024;
 const MOST_MARKUP = 2_048;
 
-/** Shows a text in one line, cut to what may stand in a list. */
+/** Shows a text in one line, cut to the limits of a list. */
 export function shown(text: string): Html {
   const { found, end } = pieces(truncate(text, MOST), false, MOST_MARKUP);
   return html`<bdi>${found}${end < text.length && '…'}</bdi>`;
 }
 
-/** Shows the beginning of a text in one line, such as a name that only identifies. */
+/** Shows the beginning of a text in one line, enough for a name that only identifies something. */
 export function brief(text: string, most = 80): Html {
   return text.length <= most ? shown(text) : html`${shown(truncate(text, most))}…`;
 }
 
-/** Shows a text that may be missing, in short. */
 export function optional(text: string | undefined): Html {
   return text ? brief(text, 32) : html`<span class="quiet">–</span>`;
 }
 
-/** Shows an id, a path or a code in a typeface that tells l from 1. */
+/** Shows an id, a path or a code in a typeface that distinguishes l from 1. */
 export function code(text: string): Html {
   return html`<code>${shown(text)}</code>`;
 }
 
-/** The part of a text that a page of its own shows at a time: its source, and its marks. */
+/** The most characters of a text on a page of its own, and of the markup of its marks. */
 const PART = 32_768;
 const PART_MARKUP = 131_072;
 
-/** Shows a text with its lines from a character on, and says where that part of it ends. */
+/** Shows a part of a text, with its line breaks, from an index on; `end` is where the part ends. */
 export function blockFrom(t: Texts, text: string, from: number): { readonly block: Html; readonly end: number } {
   const { found, end } = pieces(truncate(text.slice(from), PART), true, PART_MARKUP);
   return { block: blockOf(t, found), end: from + end };
 }
 
-/** Shows the beginning of a text with its lines; `rest` is the address of a page that has all of it. */
+/** Shows the beginning of a text with its line breaks; `rest` is the address of a page with all of it. */
 export function block(t: Texts, text: string, rest?: string): Html {
   const { found, end } = pieces(truncate(text, MOST), true, MOST_MARKUP);
   const left = t.text.more(text.length - end);
@@ -135,15 +134,14 @@ function blockOf(t: Texts, content: readonly (string | Html | false)[]): Html {
 
 const EXCERPT = 90;
 
-/** Where a value is shown: its id, unique on the page, and the address of a page with all of it. */
+/** How a value is shown: its id, unique on the page, and the address of a page with all of it. */
 export interface Place {
   readonly id: string;
   readonly rest?: string;
-  /** Longer ones have to be opened. */
   readonly most?: number;
 }
 
-/** Shows the value of a field, where it is known: whole when short, else its beginning with more of it to open. */
+/** Shows the value of a field, or that it is unknown; of a long one, the beginning, with more to open. */
 export function value(t: Texts, text: string | undefined, { id, rest, most = EXCERPT }: Place): Html {
   if (text === undefined) return html`<span class="quiet">${t.text.nothingKnown}</span>`;
   if (text === '') return html`<span class="quiet">${t.text.empty}</span>`;
@@ -164,12 +162,12 @@ function formatOf(locale: string): Intl.DateTimeFormat {
   return made;
 }
 
-/** 2026-11-24 21:17:03, a day and a time; times on the page are in UTC. */
+/** Returns a day and a time in UTC: 2026-11-24 21:17:03. */
 export function stamp({ dates }: Texts, ms: number): string {
   return formatOf(dates).format(ms);
 }
 
-/** Shows a moment: the time, and the day unless it is today. */
+/** Shows a time, with its day unless that is today. */
 export function moment(t: Texts, ms: number, now: number): Html {
   const [day = '', time] = stamp(t, ms).split(' ');
   return html`<time datetime="${new Date(ms).toISOString()}" title="${day} ${time} UTC">${
@@ -177,16 +175,12 @@ export function moment(t: Texts, ms: number, now: number): Html {
   }${time}</time>`;
 }
 
-/**
- * A moment seen from now: `ago` 12 s ago, `for` for 12 s (since then), `in` in 4 s. The script counts; what the server writes
- * is the moment itself, so that it is the same at each rendering.
- */
+/** Shows a moment as "12 s ago", "for 12 s" or "in 4 s". The script counts; so each rendering of the server is the same. */
 export function relative(t: Texts, ms: number, tick: keyof Texts['moments']): Html {
   const at = `${stamp(t, ms)} UTC`;
   return html`<time datetime="${new Date(ms).toISOString()}" data-tick="${tick}" title="${at}">${t.moments[tick](at)}</time>`;
 }
 
-/** Returns a link within the console; values may be anything. */
 export function href(path: string, query: Readonly<Record<string, string | number | undefined>> = {}): string {
   const given = Object.entries(query).filter((entry): entry is [string, string | number] => entry[1] !== undefined);
   const search = new URLSearchParams(given.map(([name, text]): [string, string] => [name, String(text)])).toString();

@@ -7,7 +7,7 @@ import type { View } from './ports.ts';
 import { empty } from './table.ts';
 import { blockFrom, type Html } from './text.ts';
 
-/** `/whole?event=`, `?group=` or `?kept=`, and `from=`: all that is kept of one thing, a part at a time. */
+/** `/whole?event=`, `?group=` or `?kept=`, with `from=`: everything that is kept of one thing, a part at a time. */
 export function wholePage(ports: View, query: URLSearchParams): Page {
   const { t } = ports;
   const { words, text } = textOf(ports, query) ?? { words: t.whole.nothing };
@@ -15,7 +15,7 @@ export function wholePage(ports: View, query: URLSearchParams): Page {
     const head = html`<h1>${words}</h1>`;
     if (text === undefined) return html`${head}${empty(t.whole.gone)}`;
     const asked = numberOf(query.get('from')) ?? 0;
-    // What is looked at anew, such as a group, may be shorter by now.
+    // A group may be shorter by now.
     const from = asked < text.length ? asked : 0;
     const { block, end } = blockFrom(t, text, from);
     const whole = Object.fromEntries(query);

@@ -1,4 +1,4 @@
-/* Puts what the server renders in place, and counts seconds. Without it the pages work by reloading. */
+/* Puts into place what the server renders, and counts seconds. Without it, people reload the pages. */
 
 (() => {
   const liveness = document.getElementById('liveness');
@@ -29,7 +29,7 @@
     }
   };
 
-  // Only what differs in a part is touched: focus, selection, scroll, and what somebody opened, chose or typed stay.
+  // Only the differences in a part are applied, so that focus, selection, scroll position and input survive.
   const own = (name, { nodeName, type }) =>
     (name === 'open' && nodeName === 'DETAILS') ||
     ((name === 'value' || name === 'checked') && nodeName === 'INPUT' && type !== 'hidden');
@@ -44,7 +44,7 @@
     tick();
   };
 
-  // The stream of parts, while somebody looks.
+  // The stream of changed parts, while the page is visible.
   let source;
   let leaving = false;
   let again;
@@ -53,7 +53,7 @@
     liveness.textContent = text;
     liveness.dataset.state = state;
   };
-  // A page whose bridge is gone must not look well, and its buttons must not lead to an error of the browser.
+  // Without its bridge a page must look lost, and its buttons must not lead to an error page of the browser.
   const lost = document.getElementById('lost');
   const answers = () =>
     fetch('/healthz').then(
@@ -108,13 +108,13 @@
     look();
   });
 
-  // A notice belongs to the action just done: it is read out, and gone after a reload.
+  // A notice is about the action just taken: it is read out, and disappears at a reload.
   document.getElementById('notice')?.focus();
   const url = new URL(location.href);
   for (const name of ['notice', 'n']) url.searchParams.delete(name);
   history.replaceState(null, '', url);
 
-  // A box that asks closes without an answer by Escape or by a click elsewhere.
+  // Escape, or a click elsewhere, closes an open question.
   const closeAsking = (stays) => {
     for (const open of document.querySelectorAll('.ask[open]')) if (!stays(open)) open.open = false;
   };
@@ -125,7 +125,7 @@
   });
   document.addEventListener('click', ({ target }) => closeAsking((open) => open.contains(target)));
 
-  // Filling in the field of a choice makes the choice.
+  // Input in a choice's field selects the choice.
   document.addEventListener('input', ({ target }) => {
     const radio = target.closest('.choice')?.querySelector('input[type="radio"]');
     if (radio) radio.checked = true;

@@ -5,10 +5,10 @@ import { ENGLISH } from '../../../model/verdict.ts';
 import type { Html } from '../text.ts';
 import { pages } from './en/pages.ts';
 
-/** What the console says, and the shape of the other languages. What needs a number or a name is a function. */
+/** The texts of the console, and the shape of the other languages. Texts with a number or a name are functions. */
 export const en = {
   lang: 'en',
-  /** The locale of dates: 2026-11-24 21:17:03. Numbers are written alike in all languages here: 1,234.5. */
+  /** The locale of dates: 2026-11-24 21:17:03. All languages here write numbers alike: 1,234.5. */
   dates: 'sv-SE',
   frame: {
     skip: 'Skip to the content',
@@ -58,7 +58,7 @@ export const en = {
 
   verdict: ENGLISH,
 
-  /** Before the script counts. */
+  /** As shown until the script counts. */
   moments: { ago: (at: string) => at, for: (at: string) => `since ${at}`, in: (at: string) => `at ${at}` },
 
   text: {
@@ -75,10 +75,9 @@ export const en = {
     oldest: 'The oldest',
   },
 
-  /** What a fault says in English is said in the reader’s language as far as its code tells. */
+  /** The meaning of a fault's code, since its message is in English. */
   fault: { setting: 'Setting', means: {} as Partial<Record<FaultCode, string>> },
 
-  /** The results of actions, by their codes. */
   notices: {
     paused: () => 'Paused. Callbacks are still recorded; nothing is delivered until the connector is resumed.',
     resumed: () => 'Resumed.',

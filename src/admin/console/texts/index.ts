@@ -5,10 +5,10 @@ import { zhCN } from './zh-CN.ts';
 
 export type { Texts } from './en.ts';
 
-/** By the part of a language's name that says which it is: zh-TW reads this Chinese rather than English. */
+/** By primary subtag: readers of zh-TW get this Chinese rather than English. */
 const LANGUAGES: Readonly<Record<string, Texts>> = { en, ja, zh: zhCN };
 
-/** Returns the texts in the language that a browser asks for by Accept-Language; else in English. */
+/** Returns the texts in the language that Accept-Language prefers, or in English. */
 export function textsFor(acceptLanguage: string | undefined): Texts {
   for (const { type, q } of parseAccept(acceptLanguage ?? '')) {
     const [primary = ''] = type.toLowerCase().split('-');

@@ -137,7 +137,7 @@ export const ja: Texts = {
       'event-refused': '配信先がこのイベントを拒否しました',
       'event-unshaped': 'shape.transform の関数が失敗しました',
       'event-conflict': '同じドキュメントへの書き込みが競合しています',
-      'event-unsettled': '同じグループの先のイベントを待っているか、配信先の回答がありません',
+      'event-unsettled': '同じグループの先のイベントか再配信を待っているか、配信先の回答がありません',
       'copy-unknown': '現在、コピーを比較できません',
     },
   },

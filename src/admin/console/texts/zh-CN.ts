@@ -133,7 +133,7 @@ export const zhCN: Texts = {
       'event-refused': '目标端拒绝了该事件',
       'event-unshaped': 'shape.transform 的函数执行失败',
       'event-conflict': '同一文档被反复并发写入',
-      'event-unsettled': '正在等待同一群组更早的事件，或目标端没有给出结果',
+      'event-unsettled': '正在等待同一群组更早的事件或再次投递，或目标端没有给出结果',
       'copy-unknown': '暂时无法比对该副本',
     },
   },

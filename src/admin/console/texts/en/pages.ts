@@ -2,7 +2,6 @@ import { html } from 'hono/html';
 import { figure, plural, span } from '../../../../model/text.ts';
 import type { Html } from '../../text.ts';
 
-/** Of the pages that the overview leads to. */
 export const pages = {
   events: {
     group: 'Group id',
@@ -38,7 +37,7 @@ export const pages = {
     noField: 'no known field',
   },
 
-  /** Of an event at a destination, or of a group's copy there. */
+  /** The status of an event, or of a group's copy, at a destination. */
   standings: {
     delivered: 'Delivered',
     superseded: 'Superseded by a newer change',
