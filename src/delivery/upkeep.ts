@@ -50,7 +50,6 @@ type News = { readonly [Key in keyof CopyState]?: CopyState[Key] | undefined };
 const UNVERIFIED: News = { verifiedAt: undefined, scope: undefined };
 
 /** Why an event waits that a comparison missed. */
-const NOT_FOUND: Fault = { code: 'event-unsettled', message: 'a comparison did not find it at the destination' };
 
 interface Pass {
   readonly compareNext: Comparison;
@@ -188,7 +187,7 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
       filter: settings.filter,
       cursor: () => lane.cursor,
       isWaiting: waiting.holdsBack,
-      bring: (entries: readonly Entry[]) => retryNow(lane, entries, NOT_FOUND),
+      bring: (entries: readonly Entry[]) => retryNow(lane, entries),
       now: its.clock.now,
       random: its.random,
       pageSize: Math.min(rate, MAX_PAGE),
@@ -235,7 +234,7 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
       return true;
     }
     if (page.state === 'lost') {
-      const after = isNew ? ' after all were written again' : '';
+      const after = isNew ? ' after all were written again: replay it once the cause is found' : '';
       lose(lane, `none of ${page.looked} delivered events is there${after}`, state.identity, isNew);
       return true;
     }

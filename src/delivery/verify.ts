@@ -160,6 +160,8 @@ const NOT_KEPT: Fault = {
 
 /** How many of the newest events are checked, and how many random others. */
 const SAMPLE = 100;
+/** If so many sampled events are all missing, the copy is lost. */
+const ENOUGH = 20;
 /** Of how many it is remembered that they were brought in vain. */
 const MOST_BROUGHT = 100_000;
 /** What was written within this time may not be searchable yet. */
@@ -176,10 +178,13 @@ function sampleEvents(
   const beforeAll = (upTo: number): number => (events.oldest()?.seq ?? upTo + 1) - 1;
   /** What is left of a search for all events after `from`, and whether any event was found so far. */
   const searchAfter = (from: number, upTo: number, isAny: boolean) => ({ from, upTo, isAny, looked: 0 });
-  // A sample could not tell whether all that was brought lies there now.
-  let search = brought.size > 0 ? searchAfter(beforeAll(cursor()), cursor(), false) : undefined;
-  const broughtBefore = new Set(brought);
-  brought.clear();
+  let search: ReturnType<typeof searchAfter> | undefined;
+  const lackedNow = new Set<number>();
+  /** Once all were looked for. What is still on its way is judged by the next comparison. */
+  const remember = (): void => {
+    for (const seq of brought) if (!lackedNow.has(seq) && !events.isOpen(seq)) brought.delete(seq);
+    if (mend) for (const seq of lackedNow) brought.add(seq);
+  };
   const sample = (before: number, last: number): readonly Entry[] => {
     const others = Array.from({ length: SAMPLE }, () => before + Math.floor(random() * (last - before)));
     const sampled = [
@@ -211,12 +216,13 @@ function sampleEvents(
     rest.isAny ||= missing.length < looked;
     const found = lacking.length;
     // A destination that does not keep what it takes would be brought the same for ever.
-    const again = mend ? lacking.filter(({ seq }) => !broughtBefore.has(seq)) : [];
+    const again = mend ? lacking.filter(({ seq }) => !brought.has(seq)) : [];
     if (again.length > 0) await bring(again);
-    if (mend) for (const { seq } of lacking) if (brought.size < MOST_BROUGHT) brought.add(seq);
+    for (const { seq } of lacking) if (lackedNow.size < MOST_BROUGHT) lackedNow.add(seq);
     const why = mend && again.length < found ? NOT_KEPT : undefined;
     const page = { looked, found, mended: again.length, why };
     if (rest.from < rest.upTo) return { ...page, state: 'more' };
+    remember();
     if (rest.isAny || rest.looked === 0) return { ...page, state: 'ended' };
     return { ...page, looked: rest.looked, state: 'lost' };
   };
@@ -226,11 +232,13 @@ function sampleEvents(
     const before = beforeAll(upTo);
     const { looked, oldest, missing } = await lookFor(sample(before, upTo), upTo, signal);
     const isAny = missing.length < looked;
-    const from = isAny ? oldest : before;
-    if (missing.every(({ seq }) => seq < from)) return { looked, found: 0, mended: 0, state: 'ended' };
     // Where few events pass the filter, one that is not kept may be all that the sample has.
-    if (!isAny && looked >= SAMPLE) return { looked, found: 0, mended: 0, state: 'lost' };
-    search = searchAfter(from, upTo, isAny);
+    if (!isAny && looked >= ENOUGH) return { looked, found: 0, mended: 0, state: 'lost' };
+    // A sample cannot tell whether all that was brought is there now.
+    const mayEnd = brought.size === 0;
+    const from = isAny && mayEnd ? oldest : before;
+    if (mayEnd && missing.every(({ seq }) => seq < from)) return { looked, found: 0, mended: 0, state: 'ended' };
+    search = searchAfter(from, upTo, isAny && mayEnd);
     return { looked: 0, found: 0, mended: 0, state: 'more' };
   };
 }

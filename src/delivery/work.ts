@@ -237,7 +237,7 @@ async function deliverBatch(lane: LaneWork, sink: Sink, retried: readonly Waitin
 
 /** Waits if the destination is at fault, although it refused events one by one; see doubt.ts. */
 async function waitsInDoubt(lane: LaneWork, retried: readonly Waiting[], batch: readonly Entry[], outcomes: Outcomes) {
-  // What a person asked for never stops the lane.
+  // What was asked for never stops the lane.
   const asked = new Set(retried.filter(isAskedFor).map(({ entry }) => entry));
   const unasked = batch.filter((entry) => !asked.has(entry));
   const found = lane.doubt.look(unasked, outcomes, lane.settings.connector);
@@ -309,8 +309,8 @@ export async function passOver(lane: LaneWork, upTo: number): Promise<void> {
 }
 
 /**
- * Retries entries at once; without a fault, because a person asked. Those after the cursor come anyway, and those that a
- * person has discarded since stay away.
+ * Retries entries at once; without a fault, because a person or a comparison asked: then refusals never stop the lane.
+ * Entries after the cursor come anyway, and those that a person has discarded since stay away.
  */
 export async function retryNow(lane: LaneWork, entries: readonly Entry[], fault?: Fault): Promise<void> {
   const { source, clock } = lane.ports;

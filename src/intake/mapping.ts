@@ -6,8 +6,8 @@ import type { CallbackQuery } from './request.ts';
 
 /** An EventTime further ahead of its receipt would win over later changes, so it is not believed. */
 export const MAX_AHEAD_MS = 2_000;
-/** How long the service waits for an answer, after which it may send the callback again. */
-const TIMEOUT_MS = 2_000;
+/** The service waits 2 s for an answer before it may repeat the callback; its clock is known to half a second. */
+const ON_ITS_WAY_MS = 2_500;
 /** Before 2014 there was no such service: an EventTime from then would lose against everything. */
 export const EARLIEST = Date.UTC(2014, 0, 1);
 /** Believed from many callbacks, an EventTime from this time on would move the service's clock there. */
@@ -70,7 +70,7 @@ export function readEventTime(eventTime: unknown, near = 0): number | undefined 
   const given = numberIn(eventTime);
   const inMs = Math.trunc(inSeconds(given) ? given * 1_000 : given);
   if (!(inMs >= EARLIEST && inMs < LATEST)) return undefined;
-  const isOrdered = inSeconds(given) && Number.isInteger(given) && near <= inMs + TIMEOUT_MS;
+  const isOrdered = inSeconds(given) && Number.isInteger(given) && near <= inMs + ON_ITS_WAY_MS;
   return isOrdered ? Math.min(Math.max(inMs, Math.round(near)), inMs + 999) : inMs;
 }
 

@@ -141,7 +141,7 @@ export function createGroupApi(settings: ApiSettings, clock: Clock, service = cr
     const isOne = ids.length === 1;
     // The refused key may come from a stranger's callback, which must not cost the group. A configured one fails for all groups.
     const mayBeKeys = keys.length > 0 && about !== 'moment';
-    const isForKeys = mayBeKeys && (isOne || (await refuses(keysOf([]), signal)));
+    const isForKeys = mayBeKeys && (isOne || (answer.again !== 'less' && (await refuses(keysOf([]), signal))));
     const plain = isForKeys ? await ask(ids, [], signal) : answer;
     if (!('fault' in plain)) {
       const unread = plain.groups.map(({ groupId }) => ({ groupId, fault: aboutKeys(fault), passes: false }));
