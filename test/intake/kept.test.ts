@@ -85,7 +85,7 @@ describe('a small mistake leaves one thing that a body can mean', () => {
       receiver.post({ search: search({ CallbackCommand }), body: payload, headers });
     const sized = (bytes: number) => gzipSync(body({ CallbackCommand, Name: 'x'.repeat(bytes) }));
     expect(await post(sized(1_500_000))).toEqual({ status: 200, json: OK });
-    expect(await post(sized(2_500_000))).toEqual(fail(413, /larger than 2097152 bytes once it is unpacked/));
+    expect(await post(sized(2_500_000))).toEqual(fail(413, /larger than 2097152 bytes when decompressed/));
     const brotli = brotliCompressSync(body({ CallbackCommand }));
     expect(await post(brotli, { 'content-encoding': 'br' })).toEqual(fail(400, /Content-Encoding/));
     // One that names a recorded command in the body is kept.
