@@ -15,7 +15,7 @@ import { Unreachable } from '../../src/model/fault.ts';
 import { within } from '../../src/model/wait.ts';
 import { beginFetch, registerCodecs, typeOfCodec } from './codecs.ts';
 import { answersIn, errorOf, explain, hear, judge, keepAnswers, type Refused, socketFactory, tooOld } from './fault.ts';
-import { leaderless, leaveOutLeaderless, offsetsOf, partitionsOf } from './leaders.ts';
+import { leaderless, leaveOutLeaderless, offsetsOf, partitionsOf, requireLeaders } from './leaders.ts';
 import { partitionOf } from './message.ts';
 import type { ClientOptions, NewTopic } from './options.ts';
 import { restQueues } from './queue.ts';
@@ -230,8 +230,7 @@ async function leadersAnswer(admin: Admin, options: ClientOptions): Promise<void
   const end = performance.now() + options.requestTimeoutMs;
   for (;;) {
     try {
-      await offsetsOf(admin, options);
-      return;
+      return requireLeaders(options, (await offsetsOf(admin, options.topic)).away);
     } catch (thrown) {
       if (performance.now() > end) throw thrown;
       await delay(50);

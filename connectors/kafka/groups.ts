@@ -80,7 +80,7 @@ const looked = new WeakSet<Host>();
 export async function refuseForeign(options: KafkaOptions, host: Host, signal: AbortSignal): Promise<void> {
   if (looked.has(host)) return;
   try {
-    const extents = await extentsOf(await readerOptions(options, host, signal));
+    const { extents } = await extentsOf(await readerOptions(options, host, signal));
     const positions = new Map(extents.map(({ partition, high }) => [partition, high - SAMPLE]));
     await followGroups(options, host, positions)(() => {}, signal);
   } catch (thrown) {

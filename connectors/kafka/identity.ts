@@ -3,13 +3,11 @@
  * acknowledged offset is not the one that acknowledged it.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Extent } from './reader.ts';
+import type { Extents } from './reader.ts';
 
 /** A newly elected leader may not know the end yet. */
 const LOOKS = 3;
 const LOOK_AGAIN_MS = 1_000;
-
-type Look = (away: Set<number>) => Promise<readonly Extent[]>;
 
 /** Remembers how far each partition was written. */
 export function watchEnds(topic: string) {
@@ -17,12 +15,10 @@ export function watchEnds(topic: string) {
   const reach = (partition: number, end: bigint): void => {
     if (end > (ends.get(partition) ?? 0n)) ends.set(partition, end);
   };
-  /** Partitions that had no leader at the last look. */
-  const away = new Set<number>();
-  const isShorter = (extents: readonly Extent[]): boolean =>
+  const isShorter = ({ extents, away }: Extents): boolean =>
     [...ends].some(
       ([partition, end]) =>
-        !away.has(partition) && (extents.find((one) => one.partition === partition)?.high ?? 0n) < end,
+        !away.includes(partition) && (extents.find((one) => one.partition === partition)?.high ?? 0n) < end,
     );
 
   return {
@@ -34,26 +30,23 @@ export function watchEnds(topic: string) {
       if (offset !== undefined) reach(Number(partition), BigInt(offset) + 1n);
     },
     /** Resolves with undefined if there is no such topic. `before` is `topic 0:1042 1:998`. */
-    async compare(before: string | undefined, ask: Look, signal: AbortSignal) {
+    async compare(before: string | undefined, look: () => Promise<Extents>, signal: AbortSignal) {
       const [name, ...known] = (before || topic).split(' ');
       for (const one of name === topic ? known : []) {
         const [partition = 0, end = 0] = one.split(':');
         reach(Number(partition), BigInt(end));
       }
-      const look = () => {
-        away.clear();
-        return ask(away);
-      };
-      let extents = await look();
-      for (let looks = 1; looks < LOOKS && extents.length > 0 && isShorter(extents); looks++) {
+      let found = await look();
+      for (let looks = 1; looks < LOOKS && found.extents.length > 0 && isShorter(found); looks++) {
         await delay(LOOK_AGAIN_MS, undefined, { signal });
-        extents = await look();
+        found = await look();
       }
-      if (extents.length === 0 && away.size === 0) return undefined;
+      const { extents, away } = found;
+      if (extents.length === 0 && away.length === 0) return undefined;
       const moved = name !== topic;
       const lost = moved
         ? `the topic is now ${topic}, before it was ${name}`
-        : isShorter(extents) && `the topic ${topic} ends before what was written to it: it was deleted or truncated`;
+        : isShorter(found) && `the topic ${topic} ends before what was written to it: it was deleted or truncated`;
       if (lost) ends.clear();
       for (const { partition, high } of extents) reach(partition, high);
       const identity = [topic, ...[...ends].sort(([a], [b]) => a - b).map(([partition, end]) => `${partition}:${end}`)];

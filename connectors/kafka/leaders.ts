@@ -65,14 +65,15 @@ export async function partitionsOf(admin: Admin, topic: string) {
   }
 }
 
-/** Returns the first and the last offset of each partition; adds those without a leader to `away`, or throws if it is not given. */
-export async function offsetsOf(admin: Admin, options: ClientOptions, away?: Set<number>) {
-  const partitions = await partitionsOf(admin, options.topic);
-  const found = await admin.fetchTopicOffsets(options.topic);
-  for (const { partitionId } of partitions) {
-    if (found.some(({ partition }) => partition === partitionId)) continue;
-    if (away === undefined) throw leaderless(options, partitionId);
-    away.add(partitionId);
-  }
-  return found;
+/** Returns the first and the last offset of each partition that has a leader, and `away`, those without one. */
+export async function offsetsOf(admin: Admin, topic: string) {
+  const partitions = await partitionsOf(admin, topic);
+  const offsets = await admin.fetchTopicOffsets(topic);
+  const led = new Set(offsets.map(({ partition }) => partition));
+  return { offsets, away: partitions.map(({ partitionId }) => partitionId).filter((partition) => !led.has(partition)) };
+}
+
+/** Throws Unreachable for the first partition without a leader. */
+export function requireLeaders(options: ClientOptions, [first]: readonly number[]): void {
+  if (first !== undefined) throw leaderless(options, first);
 }

@@ -20,9 +20,8 @@ export function createProgress(
   let uncommitted: number | undefined;
   let lastCommitted: ReadonlyMap<number, bigint> = new Map();
   const ask = async (client: ClientOptions) => {
-    const away = new Set<number>();
-    const [extents, committed] = await Promise.all([extentsOf(client, away), committedBy(client, groupId)]);
-    return { extents, committed, away };
+    const [found, committed] = await Promise.all([extentsOf(client), committedBy(client, groupId)]);
+    return { ...found, committed };
   };
   return {
     async entering(client: ClientOptions): Promise<void> {
@@ -57,7 +56,7 @@ export function createProgress(
     },
     passed(batch: Batch, signal: AbortSignal): void {
       ends.set(batch.partition, batch.end);
-      void gaps.passed(batch, async () => extentsOf(await sourceClient(options, signal), new Set()));
+      void gaps.passed(batch, async () => (await extentsOf(await sourceClient(options, signal))).extents);
     },
     /** Asks what the topic holds now. Throws Unreachable. */
     async learn(): Promise<void> {
@@ -69,7 +68,7 @@ export function createProgress(
         // Beyond the end, reading begins at the beginning.
         sum += high - (from > high ? low : max(from, low));
       }
-      uncommitted = away.size === 0 ? Number(sum) : undefined;
+      uncommitted = away.length === 0 ? Number(sum) : undefined;
       lastCommitted = committed;
     },
     committed: (due: ReadonlyMap<number, bigint>): void => {

@@ -6,7 +6,7 @@ import { orAborted } from '../../src/model/wait.ts';
 import { createConsumer, read, settleWithin } from './client.ts';
 import { type Unread, unreadOf } from './codecs.ts';
 import { judge, protocolType } from './fault.ts';
-import { offsetsOf } from './leaders.ts';
+import { offsetsOf, requireLeaders } from './leaders.ts';
 import type { ClientOptions } from './options.ts';
 
 /** A record as it is in a topic, byte for byte. */
@@ -30,14 +30,21 @@ export interface Extent {
   readonly high: bigint;
 }
 
-/** Resolves with none if there is no such topic. Throws Unreachable, unless `away` is given also if a partition has no leader. */
-export async function extentsOf(options: ClientOptions, away?: Set<number>): Promise<Extent[]> {
+export interface Extents {
+  readonly extents: readonly Extent[];
+  /** Partitions without a leader, whose extent is unknown. */
+  readonly away: readonly number[];
+}
+
+/** Resolves with none if there is no such topic. Throws Unreachable. */
+export async function extentsOf(options: ClientOptions): Promise<Extents> {
   return read(options, async (admin) => {
     try {
-      const found = await offsetsOf(admin, options, away);
-      return found.map(({ partition, low, high }) => ({ partition, low: BigInt(low), high: BigInt(high) }));
+      const { offsets, away } = await offsetsOf(admin, options.topic);
+      const extents = offsets.map(({ partition, low, high }) => ({ partition, low: BigInt(low), high: BigInt(high) }));
+      return { extents, away };
     } catch (thrown) {
-      if (protocolType(thrown) === 'UNKNOWN_TOPIC_OR_PARTITION') return [];
+      if (protocolType(thrown) === 'UNKNOWN_TOPIC_OR_PARTITION') return { extents: [], away: [] };
       throw thrown;
     }
   });
@@ -69,7 +76,8 @@ export async function readToEnd(
   anew = (): void => {},
 ): Promise<void> {
   const { topic } = options;
-  const extents = await extentsOf(options);
+  const { extents, away } = await extentsOf(options);
+  requireLeaders(options, away);
   const endOf = (partition: number): bigint => extents.find((one) => one.partition === partition)?.high ?? 0n;
   if ([...positions].some(([partition, position]) => position > endOf(partition))) {
     positions.clear();

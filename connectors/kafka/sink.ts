@@ -74,7 +74,7 @@ function openTarget(options: KafkaOptions, host: Host, isOfMany = false): Target
       }),
     async identify(before, signal) {
       const clients = await clientOptions(options, path, signal);
-      const look = (away: Set<number>) => extentsOf(clients, away);
+      const look = () => extentsOf(clients);
       const found = await ends.compare(before, look, signal);
       if (found !== undefined) return found;
       // The next use creates a missing topic.

@@ -126,13 +126,13 @@ export async function step(lane: LaneWork): Promise<boolean> {
   const answered = await ports.upkeep?.step(lane, sink);
   await bringPage(lane, sink);
   const due = waiting.due(ports.clock.elapsed(), Math.min(settings.batch.maxEvents, MAX_RETRIED));
-  const gone = due.filter(({ entry }) => ports.source.has?.(entry) === false);
+  const isGone = ({ entry }: Waiting): boolean => ports.source.has?.(entry) === false;
+  const { gone = [], retried = [] } = Object.groupBy(due, (held) => (isGone(held) ? 'gone' : 'retried'));
   gone.forEach(waiting.release);
   if (gone.length > 0) {
     const released = gone.map(({ entry }) => entry.seq);
     await report(lane, { upTo: lane.cursor, waiting: [], dead: [], released });
   }
-  const retried = due.filter((held) => !gone.includes(held));
   const taken = await take(lane, settings.batch.maxEvents - retried.length, sink);
   if (signal.aborted) return false;
   if (retried.length === 0 && !taken?.length) {
