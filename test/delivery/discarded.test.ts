@@ -9,38 +9,21 @@ import { createSignals } from '../../src/model/signal.ts';
 import { bridgeHome, inStep, startBridgeProcess } from '../support/bridge.process.ts';
 import { body, OK, search } from '../support/callbacks.ts';
 import { madeEvent } from '../support/events.ts';
+import { idsModule } from '../support/ids.module.ts';
 
 /** Keeps the ids of events in a file, tells how often it was compared, and refuses the event of a name. */
-const MODULE = `
-import { appendFileSync, existsSync, readFileSync } from 'node:fs';
-import { z } from 'group-sync-bridge/connector';
-
-export default {
-  kind: 'ids',
-  summary: 'Keeps ids.',
-  options: z.strictObject({ file: z.string() }),
-  readsBack: false,
-  holds: () => 'events',
-  places: ({ file }) => [{ name: file, option: 'file' }],
-  open: async ({ file }) => ({
-    holds: 'events',
+const MODULE = idsModule(`
     deliver: async (batch) => new Map(batch.map(({ id, event }) => {
       const isRefused = event.data.changed.name === 'refused';
       appendFileSync(file, (isRefused ? 'refused' : id) + '\\n');
       const fault = { code: 'event-refused', message: 'not this name' };
       return [id, isRefused ? { kind: 'dead', fault } : { kind: 'delivered', receipt: id }];
     })),
-    identify: async () => ({ identity: 'one' }),
     find: async (ids) => {
       appendFileSync(file, 'compared\\n');
       const held = readFileSync(file, 'utf8').split('\\n');
       return new Map(ids.filter((id) => held.includes(id)).map((id) => [id, id]));
-    },
-    close: async () => {},
-  }),
-  async *examine() {},
-};
-`;
+    },`);
 
 test('a dead letter that was discarded stays away, and is called so', async () => {
   const home = bridgeHome(

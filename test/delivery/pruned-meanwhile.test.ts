@@ -9,29 +9,16 @@ import { createSignals } from '../../src/model/signal.ts';
 import { bridgeHome, inStep, startBridgeProcess } from '../support/bridge.process.ts';
 import { body, OK, search } from '../support/callbacks.ts';
 import { madeEvent } from '../support/events.ts';
+import { idsModule } from '../support/ids.module.ts';
 
 /** Keeps ids in a file; the second time that some are missing there, it says so once it may. */
-const MODULE = `
-import { appendFileSync, existsSync, readFileSync } from 'node:fs';
-import { z } from 'group-sync-bridge/connector';
-
-const held = (file) => (existsSync(file) ? readFileSync(file, 'utf8').split('\\n') : []);
-export default {
-  kind: 'ids',
-  summary: 'Keeps ids.',
-  options: z.strictObject({ file: z.string() }),
-  readsBack: false,
-  holds: () => 'events',
-  places: ({ file }) => [{ name: file, option: 'file' }],
-  open: async ({ file }) => ({
-    holds: 'events',
+const MODULE = idsModule(`
     async deliver(batch) {
-      for (const { id, event } of batch) appendFileSync(file, event.id + '\\n');
+      for (const { event } of batch) appendFileSync(file, event.id + '\\n');
       return new Map(batch.map(({ id }) => [id, { kind: 'delivered', receipt: id }]));
     },
-    identify: async () => ({ identity: 'one' }),
     async find(ids) {
-      const there = held(file);
+      const there = existsSync(file) ? readFileSync(file, 'utf8').split('\\n') : [];
       const found = new Map(ids.filter((id) => there.includes(id)).map((id) => [id, id]));
       if (found.size < ids.length) {
         appendFileSync(file + '.missed', '.');
@@ -40,12 +27,7 @@ export default {
         }
       }
       return found;
-    },
-    close: async () => {},
-  }),
-  async *examine() {},
-};
-`;
+    },`);
 
 test('what is pruned while a comparison is about to bring it again comes no more, and holds up nothing', async () => {
   const home = bridgeHome(
